@@ -1,0 +1,48 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"deployportal/internal/errs"
+)
+
+// ErrUnique is wrapped by an error of a statement that broke a UNIQUE constraint.
+var ErrUnique = errors.New("unique constraint")
+
+// classify gives a driver's error the kind and the sentence it has for a user, by its code, never by its text.
+func classify(err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.ExtendedCode == sqlite3.ErrConstraintUnique || e.ExtendedCode == sqlite3.ErrConstraintPrimaryKey {
+		return errors.Join(ErrUnique, err)
+	}
+	const nothing = " Nothing was changed."
+	switch e.Code {
+	case sqlite3.ErrFull:
+		return errs.Wrap(err, errs.Unavailable, "The database cannot be written: the disk is full."+nothing)
+	case sqlite3.ErrReadonly, sqlite3.ErrPerm:
+		return errs.Wrap(err, errs.Unavailable, "The database cannot be written: the file is read-only."+nothing)
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		return errs.Wrap(err, errs.Unavailable, "The database is busy."+nothing+" Try again.")
+	case sqlite3.ErrIoErr:
+		return errs.Wrap(err, errs.Unavailable, "The database reported an I/O error."+nothing)
+	case sqlite3.ErrCantOpen:
+		return errs.Wrap(err, errs.Unavailable, "The database file cannot be opened.")
+	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
+		return errs.Wrap(err, errs.Unavailable, "The database file is damaged or is no database.")
+	}
+	return err
+}
+
+// Row classifies what a Scan of QueryRow returned: found is false for no row.
+func Row(err error) (found bool, _ error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, classify(err)
+}
