@@ -49,7 +49,7 @@ WHEN NEW.seq <> (SELECT ifnull(max(seq), 0) + 1 FROM audit_entries)
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 
 CREATE TABLE deploys (
-    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id           INTEGER PRIMARY KEY CHECK (id > 0),
     app          TEXT    NOT NULL CHECK (length(app) BETWEEN 1 AND 253),
     env          TEXT    NOT NULL CHECK (length(env) BETWEEN 1 AND 253),
     kind         TEXT    NOT NULL CHECK (kind IN ('deploy', 'rollback')),
@@ -83,6 +83,11 @@ CREATE TABLE deploys (
     CHECK ((status = 'pending') <= (started_at IS NULL)),
     CHECK ((patched_at IS NULL) = (generation = 0))
 ) STRICT;
+
+CREATE TRIGGER deploys_no_delete BEFORE DELETE ON deploys
+BEGIN SELECT RAISE(ABORT, 'deploys are kept'); END;
+CREATE TRIGGER deploys_over_is_over BEFORE UPDATE ON deploys WHEN OLD.finished_at IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a finished deploy does not change'); END;
 
 -- One active deploy a target: the database decides a race, not the memory of a process.
 CREATE UNIQUE INDEX deploys_one_active ON deploys (app, env) WHERE finished_at IS NULL;

@@ -77,4 +77,3 @@ func (e *Entry) scan(rows interface{ Scan(...any) error }) error {
 	e.At = at.Time
 	return err
 }
-

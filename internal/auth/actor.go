@@ -2,6 +2,8 @@
 // the one Policy. It never decides by itself where a rule applies; the services call Policy.
 package auth
 
+import "deployportal/internal/audit"
+
 // Role is what an account may do. The order is viewer < deployer < admin.
 type Role string
 
@@ -36,3 +38,8 @@ func System(name string) Actor {
 
 // IsSystem tells whether the actor is the portal itself.
 func (a Actor) IsSystem() bool { return a.Source == "system" }
+
+// Audit is the actor as the audit log keeps it.
+func (a Actor) Audit() audit.Actor {
+	return audit.Actor{ID: a.ID, Name: a.Name, Source: a.Source, Addr: a.Addr, Method: a.Method}
+}

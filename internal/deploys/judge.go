@@ -1,4 +1,333 @@
 package deploys
 
-// Memory is what the judge carries from one snapshot to the next; see judge.go.
-type Memory struct{}
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The graces of the rules.
+const (
+	configGrace  = 5 * time.Second  // a Secret that was just created may not be in the kubelet's cache yet (kubernetes#74755)
+	quotaGrace   = 15 * time.Second // ReplicaFailure also stands during rollouts that then succeed
+	crashLoops   = 2                // restarts that make a crash loop
+	clockLeeway  = 5 * time.Second  // how far a node's clock may be believed against ours
+	noDeadline   = 1<<31 - 1        // progressDeadlineSeconds that means "none"
+	deadlineUnit = time.Second
+)
+
+// Basis is what a rollout is judged against: what our patch answered and what was asked.
+type Basis struct {
+	App        App
+	UID        string
+	Generation int64
+	Template   string
+	To         Version
+	T0         time.Time
+}
+
+// Facts is what the registry said about this rollout; the runner asks, the judge only reads.
+type Facts struct {
+	Pull  string           // why the image cannot be pulled, confirmed by the registry; empty: not confirmed
+	Proof map[string]Proof // by image digest as a runtime reports it
+}
+
+// Proof is what is known of a running image's digest.
+type Proof string
+
+// What a look-up of a reported digest can give. The zero value means that it was not looked up yet.
+const (
+	Proven       Proof = "proven"       // the registry says it is the same image by its config
+	Different    Proof = "different"    // the registry says it is another image
+	Unresolvable Proof = "unresolvable" // the registry cannot tell
+)
+
+// Memory is what the judge carries from one snapshot to the next. It is stored with every event, so that a
+// restarted portal judges on where the killed one stopped.
+type Memory struct {
+	Begun    bool                 `json:"begun,omitempty"`   // a snapshot of this rollout was judged
+	Seen     time.Time            `json:"seen,omitzero"`     // when the newest snapshot was judged
+	Progress time.Time            `json:"progress,omitzero"` // the last progress by our own clock, moved on by every pause
+	Spent    time.Duration        `json:"spent,omitempty"`   // of the total limit, pauses left out
+	Desired  int32                `json:"desired"`
+	Updated  int32                `json:"updated"`
+	Old      int32                `json:"old"`
+	Ready    int32                `json:"ready"`
+	Restarts map[string]int32     `json:"restarts,omitempty"` // pod UID/container -> restarts that are not of this rollout
+	Since    map[string]time.Time `json:"since,omitempty"`    // cause -> first seen
+	ReadyAt  map[string]ReadyAt   `json:"readyAt,omitempty"`  // by pod UID
+	Window   *Window              `json:"window,omitempty"`
+}
+
+// ReadyAt is when a pod became ready: as its node reported it, and as far as that clock is believed.
+type ReadyAt struct {
+	Reported time.Time `json:"reported"`
+	Believed time.Time `json:"believed"`
+}
+
+// Window is the stability window once it is open.
+type Window struct {
+	Pods     []string         `json:"pods"`     // UIDs of the pods it was opened with
+	Restarts map[string]int32 `json:"restarts"` // of every container when it was first seen inside the window
+}
+
+// Verdict is what the judge says of one snapshot.
+type Verdict struct {
+	Status   Status    // Running while undecided
+	Phase    Phase     // what the rollout is doing while undecided
+	Sentence string    // for the page and, when decided, for the audit log
+	Note     string    // what a success must add
+	Ends     time.Time // holding: when the window ends; zero else
+	Again    time.Time // judge again then, even if nothing changes; zero: only on change
+	Troubles []Trouble // causes seen in pods, doomed ones first
+}
+
+// Phase is what an undecided rollout is doing.
+type Phase string
+
+// The phases.
+const (
+	PhaseWaiting Phase = "waiting" // the controller has not seen the patch yet
+	PhaseRolling Phase = "rolling"
+	PhasePaused  Phase = "paused"
+	PhaseHolding Phase = "holding" // complete, the stability window runs
+	PhaseUnknown Phase = "unknown" // the cluster does not answer
+)
+
+// Trouble is one cause seen in one container.
+type Trouble struct {
+	Pod       string `json:"pod"`
+	Container string `json:"container"`
+	Sentence  string `json:"sentence"`
+	Doomed    bool   `json:"doomed"` // it will not go away by itself
+}
+
+// Judge decides what a snapshot means for a deploy. It is pure: the same arguments give the same verdict. It
+// believes counts only with the generation they belong to, never a ProgressDeadlineExceeded condition, and it says
+// succeeded only of pods that are there, ready and run the asked digest.
+func Judge(b Basis, f Facts, m Memory, r Rollout, now time.Time) (Verdict, Memory) {
+	j := judge{b: b, f: f, m: m.clone(), r: r, now: now}
+	v := j.verdict()
+	if v.Status == "" {
+		v.Status = Running
+	}
+	return v, j.m
+}
+
+type judge struct {
+	b    Basis
+	f    Facts
+	m    Memory
+	r    Rollout
+	now  time.Time
+	pods []Pod // live pods of the target ReplicaSet
+}
+
+func (j *judge) verdict() Verdict {
+	if !j.r.StaleSince.IsZero() {
+		j.pause()
+		return Verdict{Phase: PhaseUnknown, Sentence: "Unknown since " + clock(j.r.StaleSince) + ": " + j.r.StaleWhy}
+	}
+	if v, gone := j.superseded(); gone {
+		return v
+	}
+	if j.r.Generation < j.b.Generation || j.r.ObservedGeneration < j.r.Generation {
+		return j.waiting()
+	}
+	j.pods = j.r.podsOf(j.b.Template)
+	j.remember()
+	if j.r.Paused {
+		j.pause()
+		return Verdict{Phase: PhasePaused, Sentence: "The workload is paused: nothing rolls out until it is resumed (kubectl rollout resume)."}
+	}
+	j.advance()
+	troubles := j.troubles()
+	for _, decide := range []func([]Trouble) (Verdict, bool){j.crashedInWindow, j.complete, j.doomed, j.refused, j.late} {
+		if v, ok := decide(troubles); ok {
+			v.Troubles = troubles
+			return v
+		}
+	}
+	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Troubles: troubles}
+}
+
+// superseded is rule 1: the object is another one, or its template is not ours any more. A higher generation alone
+// says nothing: scaling bumps it too.
+func (j *judge) superseded() (Verdict, bool) {
+	name := j.b.App.Workload
+	end := func(format string, args ...any) (Verdict, bool) {
+		return Verdict{Status: Superseded, Sentence: fmt.Sprintf(format, args...)}, true
+	}
+	switch {
+	case !j.r.Exists:
+		return end("The Deployment %s was deleted while this deploy was rolling out.", name)
+	case j.r.UID != j.b.UID:
+		return end("The Deployment %s was deleted and created anew while this deploy was rolling out.", name)
+	case j.r.Generation >= j.b.Generation && j.r.Template != j.b.Template:
+		return end("%s was changed by %s%s.", name, manager(j.r), at(j.r.ChangedAt))
+	}
+	return Verdict{}, false
+}
+
+func (j *judge) waiting() Verdict {
+	j.m.Seen = j.now
+	if j.m.Progress.IsZero() {
+		j.m.Progress = j.now
+	}
+	if j.overdue() {
+		return Verdict{Status: Failed, Sentence: fmt.Sprintf(
+			"Kubernetes did not take the change up within %s: its deployment controller may be down.", short(j.deadline()))}
+	}
+	return Verdict{Phase: PhaseWaiting, Sentence: "Waiting for Kubernetes to take the change up.", Again: j.again()}
+}
+
+// complete is rule 3.
+func (j *judge) complete(_ []Trouble) (Verdict, bool) {
+	r := j.r
+	switch {
+	case r.Desired == 0 && r.Replicas == 0:
+		return Verdict{Status: Succeeded, Sentence: "The image is set. No pod runs it: the workload is scaled to 0.", Note: "scaled to 0, nothing was proven"}, true
+	case r.Desired == 0, r.Updated != r.Desired, r.Replicas != r.Desired, r.Available != r.Desired, j.othersLive():
+		return Verdict{}, false
+	case int32(len(j.pods)) != r.Desired || slices.ContainsFunc(j.pods, func(p Pod) bool { return !p.Ready }):
+		return Verdict{}, false
+	}
+	proof, wrong := j.proof()
+	if wrong != "" || proof == "" {
+		return Verdict{}, false
+	}
+	return j.hold(proof), true
+}
+
+// othersLive tells whether a pod of another ReplicaSet still runs or waits to run.
+func (j *judge) othersLive() bool {
+	return slices.ContainsFunc(j.r.Pods, func(p Pod) bool {
+		return p.Live() && !slices.ContainsFunc(j.pods, func(t Pod) bool { return t.UID == p.UID })
+	})
+}
+
+// hold opens the stability window and tells when it ends.
+func (j *judge) hold(proof Proof) Verdict {
+	if j.m.Window == nil {
+		j.m.Window = &Window{Restarts: map[string]int32{}}
+		for _, p := range j.pods {
+			j.m.Window.Pods = append(j.m.Window.Pods, p.UID)
+			for _, c := range p.Containers {
+				j.m.Window.Restarts[p.UID+"/"+c.Name] = c.Restarts
+			}
+		}
+	}
+	var since time.Time
+	for _, p := range j.pods {
+		if at := j.m.ReadyAt[p.UID].Believed; slices.Contains(j.m.Window.Pods, p.UID) && at.After(since) {
+			since = at
+		}
+	}
+	ends := since.Add(j.b.App.Stability)
+	if j.now.Before(ends) {
+		return Verdict{Phase: PhaseHolding, Ends: ends, Again: ends,
+			Sentence: fmt.Sprintf("%s ready; must stay well until %s.", count(j.r.Desired, j.r.Desired), clock(ends))}
+	}
+	v := Verdict{Status: Succeeded, Sentence: fmt.Sprintf("%s run %s and stayed well for %s.",
+		count(j.r.Desired, j.r.Desired), j.b.To.Short(), short(j.b.App.Stability))}
+	if proof == Unresolvable {
+		v.Note = "digest pinned, not proven: the registry could not tell what image the node reports"
+		if _, _, pinned := SplitImage(j.b.To.Images[j.b.App.Containers[0]]); pinned == "" {
+			v.Note = "not proven: what ran before was not pinned to a digest"
+		}
+	}
+	return v
+}
+
+// crashedInWindow is the second half of rule 3: a container that ends inside the window fails the deploy.
+func (j *judge) crashedInWindow(_ []Trouble) (Verdict, bool) {
+	w := j.m.Window
+	if w == nil {
+		return Verdict{}, false
+	}
+	for _, p := range j.pods {
+		for _, c := range p.Containers {
+			key := p.UID + "/" + c.Name
+			base, known := w.Restarts[key]
+			if !known {
+				w.Restarts[key] = j.m.Restarts[key]
+				base = j.m.Restarts[key]
+			}
+			if c.Init || (c.Restarts <= base && c.State != "terminated") {
+				continue
+			}
+			return Verdict{Status: Failed, Sentence: fmt.Sprintf("Container %s of pod %s ended%s after all pods were ready, within the %s in which they must stay well.",
+				c.Name, p.Name, exit(c.Last), short(j.b.App.Stability))}, true
+		}
+	}
+	return Verdict{}, false
+}
+
+// proof tells whether every target pod provably runs the asked digest: Proven, Unresolvable, or empty while a
+// look-up is under way. wrong is a sentence when one provably runs something else.
+func (j *judge) proof() (all Proof, wrong string) {
+	all = Proven
+	for _, p := range j.pods {
+		for _, c := range p.Containers {
+			want, ours := j.b.To.Images[c.Name]
+			if !ours {
+				continue
+			}
+			got, why := j.proofOf(p, c, want)
+			if why != "" {
+				return "", why
+			}
+			if got == "" || got == Unresolvable && all == Proven {
+				all = got
+			}
+		}
+	}
+	return all, ""
+}
+
+func (j *judge) proofOf(p Pod, c Container, want string) (Proof, string) {
+	_, _, pinned := SplitImage(want)
+	if _, _, got := SplitImage(c.Image); got != pinned {
+		return "", fmt.Sprintf("Pod %s was given the image %s instead of %s, by an admission webhook perhaps.", p.Name, c.Image, want)
+	}
+	if c.ImageID == "" {
+		return "", ""
+	}
+	if slices.Contains(j.b.To.Proofs, c.ImageID) {
+		return Proven, ""
+	}
+	switch got := j.f.Proof[c.ImageID]; got {
+	case Different:
+		return "", fmt.Sprintf("Pod %s runs %s, which is not the asked image.", p.Name, c.ImageID)
+	default:
+		return got, ""
+	}
+}
+
+// Unproven lists the reported digests of ready target pods that the registry must be asked about.
+func (b Basis) Unproven(r Rollout) []string {
+	var out []string
+	for _, p := range r.podsOf(b.Template) {
+		for _, c := range p.Containers {
+			if _, ours := b.To.Images[c.Name]; ours && p.Ready && c.ImageID != "" &&
+				!slices.Contains(b.To.Proofs, c.ImageID) && !slices.Contains(out, c.ImageID) {
+				out = append(out, c.ImageID)
+			}
+		}
+	}
+	return out
+}
+
+// PullFails tells whether a target pod waits for an image that its node could not pull.
+func (b Basis) PullFails(r Rollout) bool {
+	for _, p := range r.podsOf(b.Template) {
+		for _, c := range p.Containers {
+			if c.State == "waiting" && pullReason(c.Reason) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func pullReason(reason string) bool { return reason == "ErrImagePull" || reason == "ImagePullBackOff" }

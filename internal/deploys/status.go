@@ -1,5 +1,7 @@
 package deploys
 
+import "deployportal/internal/errs"
+
 // Status is the state of a deploy. It is never the state of a workload; that is Health.
 type Status string
 
@@ -12,3 +14,31 @@ const (
 	Errored    Status = "errored"    // we could not do it: refused, no permission, unreachable
 	Superseded Status = "superseded" // somebody changed the workload after us
 )
+
+// transitions is the whole state table. A pending deploy may be superseded by one that replaces it.
+var transitions = map[Status][]Status{
+	Pending: {Running, Errored, Superseded},
+	Running: {Succeeded, Failed, Errored, Superseded},
+}
+
+// IsTerminal tells whether nothing can follow.
+func (s Status) IsTerminal() bool { return s != "" && len(transitions[s]) == 0 }
+
+// To returns nil when next may follow s, else an errs.Conflict that names both.
+func (s Status) To(next Status) error {
+	for _, t := range transitions[s] {
+		if t == next {
+			return nil
+		}
+	}
+	return errs.New(errs.Conflict, "A deploy that is %s cannot become %s.", s, next)
+}
+
+// Active tells whether the deploy still holds its target.
+func (d Deploy) Active() bool { return !d.Status.IsTerminal() }
+
+// CanReturnTo tells whether a rollback may bring back the image of this deploy.
+func (d Deploy) CanReturnTo() bool { return d.Status == Succeeded && len(d.To.Images) > 0 }
+
+// CanReturnBefore tells whether a rollback may bring back what ran, healthy, when this deploy was asked for.
+func (d Deploy) CanReturnBefore() bool { return d.From.Healthy && len(d.From.Images) > 0 }

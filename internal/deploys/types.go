@@ -44,7 +44,12 @@ type Manifest struct {
 }
 
 // Pinned is the string a deploy writes into the pod template: repository:tag@digest.
-func (i Image) Pinned() string { return i.Repository + ":" + i.Tag + "@" + i.Digest }
+func (i Image) Pinned() string {
+	if i.Tag == "" {
+		return i.Repository + "@" + i.Digest
+	}
+	return i.Repository + ":" + i.Tag + "@" + i.Digest
+}
 
 // Short is the tag at the length people read: 7 characters of a SHA.
 func (i Image) Short() string { return ShortTag(i.Tag) }
@@ -142,7 +147,7 @@ type Deploy struct {
 	From Version // what ran when it was asked for
 	To   Version // what it shall run
 
-	RollbackOf int64 // rollback: the deploy whose image it brings back, or before which it ran; 0 else
+	RollbackOf int64 // rollback: the deploy it returns to, or to what ran before it; 0 else
 	Replaces   int64 // the running deploy it took the place of; 0 else
 
 	ActorID   string
@@ -166,9 +171,12 @@ type Deploy struct {
 	Sentence string // the outcome in one sentence; empty while active
 	Note     string // what a success must add, such as "digest pinned, not proven"
 
-	Memory  Memory // what the judge carries from one snapshot to the next
-	Seq     int64  // of the newest event
-	Rollout *Rollout
+	Memory  Memory   // what the judge carries from one snapshot to the next
+	Seq     int64    // of the newest event
+	Rollout *Rollout // the last view that was stored; nil before the first
+
+	// Trouble is not stored: why the deploy cannot go on just now, such as an outcome that cannot be written.
+	Trouble string
 }
 
 // Event is one ordered fact about one deploy. Seq starts at 1 and has no gaps.

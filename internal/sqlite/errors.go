@@ -21,6 +21,9 @@ func classify(err error) error {
 	if e.ExtendedCode == sqlite3.ErrConstraintUnique || e.ExtendedCode == sqlite3.ErrConstraintPrimaryKey {
 		return errors.Join(ErrUnique, err)
 	}
+	if e.ExtendedCode == sqlite3.ErrConstraintTrigger {
+		return errs.Wrap(err, errs.Conflict, "This is over and written down; it does not change any more.")
+	}
 	const nothing = " Nothing was changed."
 	switch e.Code {
 	case sqlite3.ErrFull:

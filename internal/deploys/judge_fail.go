@@ -1,0 +1,282 @@
+package deploys
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// clone copies what Judge changes, so that a caller may keep the old memory.
+func (m Memory) clone() Memory {
+	m.Restarts, m.Since, m.ReadyAt = maps.Clone(m.Restarts), maps.Clone(m.Since), maps.Clone(m.ReadyAt)
+	if m.Restarts == nil {
+		m.Restarts = map[string]int32{}
+	}
+	if m.Since == nil {
+		m.Since = map[string]time.Time{}
+	}
+	if m.ReadyAt == nil {
+		m.ReadyAt = map[string]ReadyAt{}
+	}
+	if m.Window != nil {
+		m.Window = &Window{Pods: slices.Clone(m.Window.Pods), Restarts: maps.Clone(m.Window.Restarts)}
+	}
+	return m
+}
+
+// remember takes down what later snapshots cannot tell: restarts from before this rollout, and when a pod was first
+// seen ready by our own clock.
+func (j *judge) remember() {
+	present := map[string]bool{}
+	for _, p := range j.pods {
+		present[p.UID] = true
+		for _, c := range p.Containers {
+			key := p.UID + "/" + c.Name
+			if _, known := j.m.Restarts[key]; !known {
+				j.m.Restarts[key] = before(p, c, j.b.T0)
+			}
+		}
+		j.rememberReady(p)
+	}
+	maps.DeleteFunc(j.m.ReadyAt, func(uid string, _ ReadyAt) bool { return !present[uid] })
+}
+
+// rememberReady believes a node's clock as it is for a pod that was ready when we first looked, else only as far as
+// clockLeeway from our own: a node whose clock is behind must not shorten the stability window to nothing.
+func (j *judge) rememberReady(p Pod) {
+	was, known := j.m.ReadyAt[p.UID]
+	switch {
+	case !p.Ready:
+		delete(j.m.ReadyAt, p.UID)
+	case known && was.Reported.Equal(p.ReadySince):
+	case !j.m.Begun:
+		j.m.ReadyAt[p.UID] = ReadyAt{Reported: p.ReadySince, Believed: earlier(p.ReadySince, j.now)}
+	default:
+		j.m.ReadyAt[p.UID] = ReadyAt{Reported: p.ReadySince,
+			Believed: earlier(later(p.ReadySince, j.now.Add(-clockLeeway)), j.now)}
+	}
+}
+
+// before gives the restarts of a container that do not count for this rollout: those of a pod that was there already
+// when we patched (a ReplicaSet used again).
+func before(p Pod, c Container, t0 time.Time) int32 {
+	if !p.Created.Before(t0.Add(-clockLeeway)) {
+		return 0
+	}
+	if c.Last != nil && !c.Last.Finished.Before(t0) && c.Restarts > 0 {
+		return c.Restarts - 1
+	}
+	return c.Restarts
+}
+
+// pause stops the clocks: the time since the last snapshot counts neither for the deadline nor for the limit.
+func (j *judge) pause() {
+	if !j.m.Seen.IsZero() && j.now.After(j.m.Seen) && !j.m.Progress.IsZero() {
+		j.m.Progress = j.m.Progress.Add(j.now.Sub(j.m.Seen))
+	}
+	j.m.Seen = j.now
+}
+
+// advance moves the clocks and notes progress: updated up, old down, ready up, each against the best so far, so that
+// a pod that flaps is not taken for one that comes nearer. Another number of desired pods starts the comparison anew.
+func (j *judge) advance() {
+	ready := int32(0)
+	for _, p := range j.pods {
+		if p.Ready {
+			ready++
+		}
+	}
+	old := j.r.Replicas - j.r.Updated
+	m := &j.m
+	if !m.Begun || m.Desired != j.r.Desired {
+		m.Begun, m.Progress, m.Desired, m.Updated, m.Old, m.Ready = true, j.now, j.r.Desired, j.r.Updated, old, ready
+	}
+	if j.r.Updated > m.Updated || old < m.Old || ready > m.Ready {
+		m.Progress = j.now
+	}
+	m.Updated, m.Old, m.Ready = max(m.Updated, j.r.Updated), min(m.Old, old), max(m.Ready, ready)
+	if !m.Seen.IsZero() && j.now.After(m.Seen) {
+		m.Spent += j.now.Sub(m.Seen)
+	}
+	m.Seen = j.now
+}
+
+// doomed is rule 4: all live target pods have a cause that will not go away.
+func (j *judge) doomed(troubles []Trouble) (Verdict, bool) {
+	bad := map[string]bool{}
+	sentence := ""
+	for _, t := range troubles {
+		if t.Doomed {
+			bad[t.Pod] = true
+			if sentence == "" {
+				sentence = t.Sentence
+			}
+		}
+	}
+	if len(j.pods) == 0 || len(bad) < len(j.pods) {
+		return Verdict{}, false
+	}
+	return Verdict{Status: Failed, Sentence: sentence}, true
+}
+
+// refused is the other half of rule 4: the API server does not let the pods be created, and nothing moves.
+func (j *judge) refused(_ []Trouble) (Verdict, bool) {
+	for _, c := range j.r.Conditions {
+		if c.Type == "ReplicaFailure" && c.Status && j.now.Sub(j.m.Progress) >= quotaGrace {
+			return Verdict{Status: Failed, Sentence: "Kubernetes refuses to create the pods: " + sentence(c.Message)}, true
+		}
+	}
+	return Verdict{}, false
+}
+
+// late is rule 5.
+func (j *judge) late(troubles []Trouble) (Verdict, bool) {
+	why := j.why(troubles)
+	switch {
+	case j.overdue():
+		return Verdict{Status: Failed, Sentence: fmt.Sprintf("No progress for %s. %s", short(j.deadline()), why)}, true
+	case j.m.Spent >= j.b.App.Limit:
+		return Verdict{Status: Failed, Sentence: fmt.Sprintf("Not complete after %s, the limit of a rollout. %s", short(j.b.App.Limit), why)}, true
+	}
+	return Verdict{}, false
+}
+
+func (j *judge) deadline() time.Duration {
+	if j.r.ProgressDeadline <= 0 || j.r.ProgressDeadline >= noDeadline*deadlineUnit {
+		return j.b.App.Limit
+	}
+	return j.r.ProgressDeadline
+}
+
+func (j *judge) overdue() bool { return j.now.Sub(j.m.Progress) >= j.deadline() }
+
+// again is when time alone can change the verdict next.
+func (j *judge) again() time.Time {
+	next := j.m.Progress.Add(j.deadline())
+	closer := func(t time.Time) {
+		if t.After(j.now) && t.Before(next) {
+			next = t
+		}
+	}
+	closer(j.now.Add(j.b.App.Limit - j.m.Spent))
+	closer(j.m.Progress.Add(quotaGrace))
+	for _, since := range j.m.Since {
+		closer(since.Add(configGrace))
+	}
+	for _, p := range j.pods {
+		for _, c := range p.Containers {
+			if c.Startup != nil && c.State == "running" && !c.Started {
+				closer(c.Since.Add(c.Startup.Budget() + c.Startup.Period))
+			}
+		}
+	}
+	return next
+}
+
+// progress says where a rollout is, in words.
+func (j *judge) progress() string {
+	if _, wrong := j.proof(); wrong != "" {
+		return wrong
+	}
+	if len(j.pods) == 0 {
+		return "No new pod yet."
+	}
+	old := 0
+	for _, p := range j.r.Pods {
+		if p.Live() && !slices.ContainsFunc(j.pods, func(t Pod) bool { return t.UID == p.UID }) {
+			old++
+		}
+	}
+	if j.m.Ready >= j.r.Desired && old > 0 {
+		return fmt.Sprintf("%s ready; %d old still to go.", count(j.r.Desired, j.r.Desired), old)
+	}
+	ready := int32(0)
+	for _, p := range j.pods {
+		if p.Ready {
+			ready++
+		}
+	}
+	return fmt.Sprintf("%s ready.", count(ready, j.r.Desired))
+}
+
+// why names what stands in the way when the time is up.
+func (j *judge) why(troubles []Trouble) string {
+	if _, wrong := j.proof(); wrong != "" {
+		return wrong
+	}
+	if len(troubles) > 0 {
+		return troubles[0].Sentence
+	}
+	for _, c := range j.r.Conditions {
+		if c.Type == "ReplicaFailure" && c.Status {
+			return "Kubernetes refuses to create more pods: " + sentence(c.Message)
+		}
+	}
+	return j.progress()
+}
+
+func count(n, of int32) string {
+	if of == 1 && n == 1 {
+		return "1 of 1 pod"
+	}
+	return fmt.Sprintf("%d of %d pods", n, of)
+}
+
+func manager(r Rollout) string {
+	if r.ChangedBy == "" {
+		return "somebody else"
+	}
+	return r.ChangedBy
+}
+
+func at(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " at " + clock(t)
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
+
+// short writes a duration as people say it: "1 min 30 s".
+func short(d time.Duration) string {
+	d = d.Round(time.Second)
+	var parts []string
+	for _, u := range []struct {
+		size time.Duration
+		name string
+	}{{time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if n := d / u.size; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, u.name))
+			d -= n * u.size
+		}
+	}
+	if len(parts) == 0 {
+		return "0 s"
+	}
+	return strings.Join(parts, " ")
+}
+
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

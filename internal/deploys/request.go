@@ -1,0 +1,138 @@
+package deploys
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"deployportal/internal/auth"
+	"deployportal/internal/errs"
+)
+
+// Request is the one thing every door makes of what a person asked for.
+type Request struct {
+	Target   Target
+	Image    string    // a tag or a digest; empty for a rollback
+	Return   *ReturnTo // a rollback; nil for a deploy
+	Seen     Seen      // what the person was shown; empty parts are not compared
+	Replaces int64     // the running deploy whose place it takes; 0: none
+	Actor    auth.Actor
+	Key      string // idempotency, scoped to actor and source: the same key gives the same deploy
+	Reason   string
+	// RequestID ties the audit entries to the request log.
+	RequestID string
+}
+
+// ReturnTo names what a rollback brings back.
+type ReturnTo struct {
+	Deploy int64
+	Before bool // what ran when that deploy was asked for, instead of what it deployed
+}
+
+// Seen is what the confirm page showed: Version.ID of what runs and of what shall run.
+type Seen struct {
+	From string
+	To   string
+}
+
+// ID is what a version is compared by: its digest, or all its image strings where the digest is not known.
+func (v Version) ID() string {
+	if v.Digest != "" {
+		return v.Digest
+	}
+	names := make([]string, 0, len(v.Images))
+	for name := range v.Images {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, "%s=%s ", name, v.Images[name])
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// TagPattern is what a tag must look like to be deployed, unless the configuration says otherwise: a commit SHA.
+var TagPattern = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// check refuses a request that cannot be meant, before anything is looked up.
+func (r Request) check(tags *regexp.Regexp) error {
+	switch {
+	case (r.Image == "") == (r.Return == nil):
+		return errs.New(errs.Invalid, "Name either an image or a deploy to return to.")
+	case r.Return != nil, digestPattern.MatchString(r.Image), tags.MatchString(r.Image):
+		return nil
+	case len(r.Image) > 128:
+		return errs.New(errs.Invalid, "A tag has at most 128 characters.")
+	}
+	return errs.New(errs.Invalid, "The tag %q is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow.", r.Image)
+}
+
+// deployedVersion is what a deploy of img makes the app run.
+func deployedVersion(app App, img Image) Version {
+	v := Version{Repository: img.Repository, Tag: img.Tag, Digest: img.Digest, Images: map[string]string{}}
+	for _, c := range app.Containers {
+		v.Images[c] = img.Pinned()
+	}
+	add := func(d string) {
+		if d != "" && !slices.Contains(v.Proofs, d) {
+			v.Proofs = append(v.Proofs, d)
+		}
+	}
+	add(img.Digest)
+	for _, m := range img.Manifests {
+		add(m.Digest)
+		add(m.Config)
+	}
+	return v
+}
+
+// runningVersion is what the app runs by this view. The digest is what the pod template pins, else what all ready
+// pods of the present template report.
+func runningVersion(app App, r Rollout) Version {
+	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy}
+	for _, c := range app.Containers {
+		if image, ok := r.Images[c]; ok {
+			v.Images[c] = image
+		}
+	}
+	v.Repository, v.Tag, v.Digest = SplitImage(v.Images[app.Containers[0]])
+	for _, p := range r.podsOf(r.Template) {
+		for _, c := range p.Containers {
+			if p.Ready && c.ImageID != "" && c.Image == v.Images[c.Name] && !slices.Contains(v.Proofs, c.ImageID) {
+				v.Proofs = append(v.Proofs, c.ImageID)
+			}
+		}
+	}
+	if v.Digest == "" && len(v.Proofs) == 1 {
+		v.Digest = v.Proofs[0]
+	}
+	if v.Digest != "" && !slices.Contains(v.Proofs, v.Digest) {
+		v.Proofs = append(v.Proofs, v.Digest)
+	}
+	return v
+}
+
+// RunningVersion is what app runs by this view, for pages.
+func RunningVersion(app App, r Rollout) Version { return runningVersion(app, r) }
+
+// podsOf gives the live pods of the ReplicaSets with this template.
+func (r Rollout) podsOf(template string) []Pod {
+	names := map[string]bool{}
+	for _, rs := range r.ReplicaSets {
+		if rs.Template == template {
+			names[rs.Name] = true
+		}
+	}
+	var out []Pod
+	for _, p := range r.Pods {
+		if names[p.ReplicaSet] && p.Live() {
+			out = append(out, p)
+		}
+	}
+	return out
+}

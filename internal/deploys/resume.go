@@ -1,0 +1,193 @@
+package deploys
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"deployportal/internal/auth"
+	"deployportal/internal/errs"
+	"deployportal/internal/sqlite"
+)
+
+// resume takes up one open row after a start, by the crash table of ARCHITECTURE.md.
+func (s *Service) resume(d Deploy) {
+	if d.Status == Pending {
+		s.drop(d)
+		return
+	}
+	app, err := s.cluster.App(d.Target)
+	if err != nil { // not configured any more: what its workload is, nobody knows
+		app = App{Target: d.Target, Workload: d.Target.App, Containers: []string{""}}
+	}
+	s.spawn(app, d, func(r *run) error {
+		if err != nil {
+			return r.finish(outcome{status: Errored, actor: auth.System("resume").Audit(),
+				sentence: "The portal stopped during this deploy, and " + d.Target.String() + " is not configured any more."})
+		}
+		return r.pickUp()
+	})
+}
+
+// drop ends a deploy that was recorded and never sent: a person asks again, knowing what runs now.
+func (s *Service) drop(d Deploy) {
+	r := func(r *run) error {
+		err := r.finish(outcome{status: Errored, actor: auth.System("resume").Audit(),
+			sentence: "The portal stopped before applying. Nothing was sent; ask again."})
+		r.resumed()
+		return err
+	}
+	s.spawn(App{Target: d.Target}, d, r)
+}
+
+func (r *run) resumed() {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	delete(r.s.resuming, r.d.Target)
+}
+
+// pickUp reads how far a running deploy came and goes on from there.
+func (r *run) pickUp() error {
+	live, err := r.readLive()
+	if err != nil {
+		return err
+	}
+	if r.d.Generation != 0 {
+		r.resumed()
+		if o, over := r.overtaken(live); over {
+			return r.finish(o)
+		}
+		if err := r.line("the portal was restarted and watches on"); err != nil {
+			return err
+		}
+		return r.watch()
+	}
+	a, o, landed := r.landed(live)
+	if !landed && o == nil {
+		a, o, landed = r.rereadWhileGuarded(live)
+	}
+	r.resumed()
+	if !landed {
+		return r.finish(*o)
+	}
+	return r.follow(a)
+}
+
+func (r *run) line(text string) error {
+	return r.persist(func(ctx context.Context, tx *sqlite.Tx) error {
+		_, err := appendEvent(ctx, tx, r.d.ID, EventStep, text)
+		return err
+	})
+}
+
+// readLive waits until the caches are synced and the API server answers; until then the deploy says since when it
+// cannot be seen.
+func (r *run) readLive() (Rollout, error) {
+	bell, stop := r.s.cluster.Watch(r.d.Target)
+	defer stop()
+	for {
+		err := r.s.cluster.Ready(r.d.Target)
+		if err == nil {
+			var live Rollout
+			if live, err = r.s.cluster.Live(r.ctx, r.d.Target); err == nil {
+				r.say("")
+				return live, nil
+			}
+		}
+		if r.ctx.Err() != nil {
+			return Rollout{}, errStopped
+		}
+		r.say("How far this deploy came is not known yet. " + errs.Public(err))
+		if !r.wait(bell, r.s.db.Now().Add(r.s.retry)) {
+			return Rollout{}, errStopped
+		}
+	}
+}
+
+// overtaken tells whether a deploy whose patch is known to have landed was replaced by somebody meanwhile.
+func (r *run) overtaken(live Rollout) (outcome, bool) {
+	end := func(format string, args ...any) (outcome, bool) {
+		return outcome{status: Superseded, actor: auth.System("resume").Audit(), sentence: fmt.Sprintf(format, args...)}, true
+	}
+	switch {
+	case !live.Exists:
+		return end("The Deployment %s was deleted while the portal was away.", r.app.Workload)
+	case live.UID != r.d.UID:
+		return end("The Deployment %s was deleted and created anew while the portal was away.", r.app.Workload)
+	case live.Template != r.d.Template || live.DeployID != r.d.ID:
+		return end("%s was changed by %s%s, while the portal was away.", r.app.Workload, manager(live), at(live.ChangedAt))
+	}
+	return outcome{}, false
+}
+
+// landed decides about a patch whose answer nobody has: our id on the Deployment means that it landed. Neither landed
+// nor an outcome means that it may still be on its way.
+func (r *run) landed(live Rollout) (Applied, *outcome, bool) {
+	by := auth.System("resume").Audit()
+	ours := live.Exists && live.DeployID == r.d.ID
+	if ours && hasImages(live.Images, r.d.To.Images) {
+		return Applied{UID: live.UID, ResourceVersion: live.ResourceVersion, Generation: live.Generation, Template: live.Template}, nil, true
+	}
+	cached, err := r.s.cluster.Rollout(r.d.Target)
+	if err == nil && !ours {
+		for _, rs := range cached.ReplicaSets {
+			ours = ours || rs.DeployID == r.d.ID
+		}
+	}
+	if ours {
+		return Applied{}, &outcome{status: Superseded, actor: by,
+			sentence: fmt.Sprintf("%s was changed by %s%s, right after this deploy was sent.", r.app.Workload, manager(live), at(live.ChangedAt))}, false
+	}
+	if live.Exists && live.ResourceVersion == r.d.GuardRV {
+		return Applied{}, nil, false
+	}
+	return Applied{}, &outcome{status: Errored, actor: by,
+		sentence: "The portal lost sight of this deploy while it was being sent, and the cluster never got it. Ask again."}, false
+}
+
+func hasImages(have, want map[string]string) bool {
+	for name, image := range want {
+		if have[name] != image {
+			return false
+		}
+	}
+	return true
+}
+
+// rereadWhileGuarded waits as long as the guarded resourceVersion still stands: a patch on its way would be accepted.
+func (r *run) rereadWhileGuarded(live Rollout) (Applied, *outcome, bool) {
+	const step = 250 * time.Millisecond
+	for waited := time.Duration(0); waited < landing; waited += step {
+		if !r.sleep(step) {
+			break
+		}
+		again, err := r.s.cluster.Live(r.ctx, r.d.Target)
+		if err != nil {
+			continue
+		}
+		if a, o, landed := r.landed(again); landed || o != nil {
+			return a, o, landed
+		}
+	}
+	return Applied{}, &outcome{status: Errored, actor: auth.System("resume").Audit(),
+		sentence: "The portal stopped while this deploy was being sent, and the cluster never got it. Nothing was changed; ask again."}, false
+}
+
+// unanswered decides about a patch that was sent and not answered while the portal lives, by the same reading.
+func (r *run) unanswered() (Applied, error) {
+	live, err := r.readLive()
+	if err != nil {
+		return Applied{}, err
+	}
+	a, o, landed := r.landed(live)
+	if !landed && o == nil {
+		a, o, landed = r.rereadWhileGuarded(live)
+	}
+	if !landed {
+		if err := r.finish(*o); err != nil {
+			return Applied{}, err
+		}
+		return Applied{}, errStopped
+	}
+	return a, nil
+}

@@ -1,0 +1,312 @@
+// Package deploys is the domain: what a deploy is, the one path it takes, and how its end is decided.
+//
+// Every door makes a Request and calls Service.Start. Start checks, resolves the tag to a digest, and commits the row
+// and its audit entry in one transaction; only then does a runner send the one patch and watch the rollout until
+// Judge decides, and commits the outcome and its audit entry in one transaction again. A portal that dies in between
+// finds the row at its next start and reads from the cluster how far it came (Resume).
+package deploys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"sync"
+	"time"
+
+	"deployportal/internal/audit"
+	"deployportal/internal/auth"
+	"deployportal/internal/errs"
+	"deployportal/internal/sqlite"
+)
+
+// Options are what a Service is made of. All but Tags, Log and Retry are needed.
+type Options struct {
+	DB       *sqlite.DB
+	Cluster  Cluster
+	Registry Registry
+	Policy   Policy
+	Tags     *regexp.Regexp // what a tag must look like; nil: TagPattern
+	Log      *slog.Logger   // nil: slog.Default
+	Retry    time.Duration  // between tries to write an outcome or to read an unreachable cluster; 0: 5 s
+}
+
+// Service is the only way to a patch. Its methods are safe for concurrent use.
+type Service struct {
+	db       *sqlite.DB
+	cluster  Cluster
+	registry Registry
+	policy   Policy
+	tags     *regexp.Regexp
+	log      *slog.Logger
+	retry    time.Duration
+	hub      *hub
+
+	mu       sync.Mutex
+	ctx      context.Context // of all runners; nil before Run
+	runs     map[Target]*run // the newest run of a target
+	resuming map[Target]bool
+	troubles map[int64]string
+	wg       sync.WaitGroup
+
+	crash func(point string) bool // tests: true stops the runner dead at a numbered point
+}
+
+// New makes a Service. Nothing runs before Run.
+func New(o Options) *Service {
+	s := &Service{
+		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, tags: o.Tags, log: o.Log, retry: o.Retry,
+		hub: newHub(), runs: map[Target]*run{}, resuming: map[Target]bool{}, troubles: map[int64]string{},
+		crash: func(string) bool { return false },
+	}
+	if s.tags == nil {
+		s.tags = TagPattern
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.retry == 0 {
+		s.retry = 5 * time.Second
+	}
+	return s
+}
+
+// Listen gives a bell that rings when a deploy has a new event (id 0: any deploy) and a function that ends it.
+// Listen first, read Events after, then wait: so nothing is missed.
+func (s *Service) Listen(id int64) (bell <-chan struct{}, stop func()) { return s.hub.listen(id) }
+
+// Start records what was asked and sets it going; it answers before anything in the cluster has changed. Errors:
+// errs.Forbidden (policy), Invalid (cannot be meant), NotFound (app, tag, deploy), Conflict (another deploy is active,
+// or what was seen has changed), Unavailable (registry, cluster or database). Every refusal is an audit entry; if that
+// cannot be written, the answer is Unavailable. The same Key gives the same deploy.
+func (s *Service) Start(ctx context.Context, req Request) (Deploy, error) {
+	d, err := s.start(ctx, req)
+	if err == nil || req.Actor.ID == "" { // nobody: the door's rate limit has answered for it, or must
+		return d, err
+	}
+	return Deploy{}, s.reject(ctx, req, err)
+}
+
+func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
+	if err := s.policy.Allow(req.Actor, auth.Deploy, req.Target.Env); err != nil {
+		return Deploy{}, err
+	}
+	if d, found, err := s.again(ctx, req); err != nil || found {
+		return d, err
+	}
+	if err := req.check(s.tags); err != nil {
+		return Deploy{}, err
+	}
+	app, err := s.cluster.App(req.Target)
+	if err != nil {
+		return Deploy{}, err
+	}
+	if err := s.open(req.Target); err != nil {
+		return Deploy{}, err
+	}
+	d := Deploy{Target: req.Target, Kind: KindDeploy, Status: Pending, Replaces: req.Replaces,
+		ActorID: req.Actor.ID, ActorName: req.Actor.Name, Source: req.Actor.Source, Reason: audit.Cut(req.Reason, 1000)}
+	if err := s.resolve(ctx, app, req, &d); err != nil {
+		return Deploy{}, err
+	}
+	if err := s.compare(app, req, &d); err != nil {
+		return Deploy{}, err
+	}
+	if err := s.record(ctx, req, &d); err != nil {
+		return Deploy{}, err
+	}
+	s.hub.ring(d.ID)
+	s.hub.ring(d.Replaces)
+	s.launch(app, d)
+	return d, nil
+}
+
+// again answers a request that was made before with the same key.
+func (s *Service) again(ctx context.Context, req Request) (Deploy, bool, error) {
+	if req.Key == "" {
+		return Deploy{}, false, nil
+	}
+	d, found, err := get(ctx, s.db, `actor_id = ? AND source = ? AND request_key = ?`, req.Actor.ID, req.Actor.Source, req.Key)
+	if err == nil && found && d.Target != req.Target {
+		return Deploy{}, false, errs.New(errs.Conflict, "This form was already used for %s (deploy %d). Open the page again.", d.Target, d.ID)
+	}
+	return d, found, err
+}
+
+// open tells whether a target takes deploys now: the portal runs, its caches are synced and its open row is resumed.
+func (s *Service) open(t Target) error {
+	s.mu.Lock()
+	running, resuming := s.ctx != nil && s.ctx.Err() == nil, s.resuming[t]
+	s.mu.Unlock()
+	if !running {
+		return errs.New(errs.Unavailable, "The portal is starting or stopping. Try again in a moment.")
+	}
+	if err := s.cluster.Ready(t); err != nil {
+		return err
+	}
+	if resuming {
+		return errs.New(errs.Unavailable, "The portal has just started and still reads how far the last deploy of %s came. Try again in a moment.", t)
+	}
+	return nil
+}
+
+// resolve fills in what shall run.
+func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) error {
+	if req.Return == nil {
+		img, err := s.registry.Resolve(ctx, app.Repository, req.Image)
+		if err != nil {
+			return err
+		}
+		d.To = deployedVersion(app, img)
+		return nil
+	}
+	d.Kind, d.RollbackOf = KindRollback, req.Return.Deploy
+	back, err := s.Get(ctx, req.Return.Deploy)
+	switch {
+	case err != nil:
+		return err
+	case back.Target != req.Target:
+		return errs.New(errs.Invalid, "Deploy %d was of %s, not of %s.", back.ID, back.Target, req.Target)
+	case req.Return.Before && back.CanReturnBefore():
+		d.To = back.From
+	case !req.Return.Before && back.CanReturnTo():
+		d.To = back.To
+	case req.Return.Before:
+		return errs.New(errs.Invalid, "What ran before deploy %d was not healthy, so nothing goes back to it.", back.ID)
+	default:
+		return errs.New(errs.Invalid, "Deploy %d did not succeed, so nothing goes back to it.", back.ID)
+	}
+	return nil
+}
+
+// compare fills in what runs and refuses what would do nothing or something else than was seen.
+func (s *Service) compare(app App, req Request, d *Deploy) error {
+	r, err := s.cluster.Rollout(req.Target)
+	if err != nil {
+		return err
+	}
+	if !r.Exists {
+		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s.", app.Workload, app.Namespace)
+	}
+	for name := range d.To.Images {
+		if _, ok := r.Images[name]; !ok {
+			return errs.New(errs.Invalid, "The Deployment %s has no container %q; it has %s. Correct the configuration of %s.",
+				app.Workload, name, names(r.Images), app.App)
+		}
+	}
+	d.From = runningVersion(app, r)
+	if req.Seen.From != "" && req.Seen.From != d.From.ID() {
+		return errs.New(errs.Conflict, "%s does not run what you were shown (%s) but %s (%s). Look again and confirm anew.",
+			d.Target, req.Seen.From, d.From.Short(), d.From.ID())
+	}
+	if req.Seen.To != "" && req.Seen.To != d.To.ID() {
+		return errs.New(errs.Conflict, "The tag %s does not name what you were shown (%s) any more but %s. Look again and confirm anew.",
+			d.To.Short(), req.Seen.To, d.To.ID())
+	}
+	if same(d.To, d.From) {
+		if d.From.Healthy {
+			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent.", d.Target, d.To.Short())
+		}
+		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent.", d.Target, d.To.Short())
+	}
+	return nil
+}
+
+// same tells whether every container already has the image it shall get: the same string, the same digest, or the same
+// tag whose digest the running pods prove.
+func same(to, from Version) bool {
+	for name, want := range to.Images {
+		have := from.Images[name]
+		wantRepo, wantTag, wantDigest := SplitImage(want)
+		haveRepo, haveTag, haveDigest := SplitImage(have)
+		proven := haveDigest == "" && from.Same(to) && haveRepo == wantRepo && haveTag == wantTag
+		if have != want && !proven && (wantDigest == "" || wantDigest != haveDigest) {
+			return false
+		}
+	}
+	return true
+}
+
+// record is step 5: the row and its entry, or neither.
+func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
+	err := s.db.Write(ctx, func(tx *sqlite.Tx) error {
+		if err := s.vacate(ctx, tx, req, d); err != nil {
+			return err
+		}
+		var err error
+		if d.ID, err = nextID(ctx, tx); err != nil {
+			return err
+		}
+		entry, err := audit.Append(ctx, tx, entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.RequestID))
+		if err != nil {
+			return err
+		}
+		d.AuditSeq, d.AuditHash, d.Created = entry.Seq, entry.Hash, tx.Now.Time
+		if err := insert(ctx, tx, d, req.Key); err != nil {
+			return err
+		}
+		d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))
+		return err
+	})
+	if errors.Is(err, sqlite.ErrUnique) { // the same key, twice at once
+		if same, found, againErr := s.again(ctx, req); againErr == nil && found {
+			*d = same
+			return nil
+		}
+	}
+	return err
+}
+
+// vacate makes the target free for a new deploy, or refuses and names the one that holds it.
+func (s *Service) vacate(ctx context.Context, tx *sqlite.Tx, req Request, d *Deploy) error {
+	active, found, err := get(ctx, tx, `app = ? AND env = ? AND finished_at IS NULL`, req.Target.App, req.Target.Env)
+	switch {
+	case err != nil:
+		return err
+	case !found && req.Replaces != 0:
+		return errs.New(errs.Conflict, "Deploy %d, which this one was to replace, is over. Look again and confirm anew.", req.Replaces)
+	case !found:
+		return nil
+	case active.ID != req.Replaces:
+		return errs.New(errs.Conflict, "%s is being deployed already: deploy %d to %s, asked for by %s at %s.",
+			req.Target, active.ID, active.To.Short(), active.ActorName, clock(active.Created))
+	}
+	sentence := fmt.Sprintf("Replaced by %s of %s.", article(d.Kind), req.Actor.Name)
+	return s.end(ctx, tx, active, outcome{status: Superseded, sentence: sentence, actor: req.Actor.Audit(), requestID: req.RequestID})
+}
+
+func article(k Kind) string {
+	if k == KindRollback {
+		return "a rollback"
+	}
+	return "another deploy"
+}
+
+// reject writes the refusal down and gives it back; if it cannot be written, that is the answer.
+func (s *Service) reject(ctx context.Context, req Request, cause error) error {
+	if errs.KindOf(cause) == errs.Internal && errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	d := Deploy{Target: req.Target, Reason: req.Reason, To: Version{Tag: req.Image}}
+	if req.Return != nil {
+		d.RollbackOf = req.Return.Deploy
+	}
+	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.RequestID)
+	e.Outcome, e.Detail = "refused", errs.Public(cause)
+	err := s.db.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
+		_, err := audit.Append(ctx, tx, e)
+		return err
+	})
+	if err != nil {
+		return errors.Join(errs.Wrap(err, errs.Unavailable, "The audit log cannot be written, so nothing is done. %s", errs.Public(err)), cause)
+	}
+	return cause
+}
+
+// entryOf is the audit entry of something that happened to a deploy.
+func entryOf(d Deploy, actor audit.Actor, action, requestID string) audit.Entry {
+	return audit.Entry{Actor: actor, Action: action, App: d.Target.App, Env: d.Target.Env, DeployID: d.ID,
+		Repository: d.To.Repository, FromTag: d.From.Tag, FromDigest: d.From.Digest, ToTag: d.To.Tag, ToDigest: d.To.Digest,
+		Reason: d.Reason, RequestID: requestID}
+}

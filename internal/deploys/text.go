@@ -1,0 +1,29 @@
+package deploys
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// doors is how a source reads in a sentence.
+var doors = map[string]string{
+	"web": "in the browser", "slack": "in Slack", "api": "through the API", "cli": "on the command line", "system": "by itself",
+}
+
+func requested(d Deploy) string {
+	what := "asked for " + d.To.Short()
+	if d.Kind == KindRollback {
+		what = "asked to go back to " + d.To.Short()
+	}
+	return fmt.Sprintf("%s %s %s", d.ActorName, what, doors[d.Source])
+}
+
+func names(images map[string]string) string {
+	var list []string
+	for name := range images {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}

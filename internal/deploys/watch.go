@@ -1,0 +1,187 @@
+package deploys
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"deployportal/internal/audit"
+	"deployportal/internal/errs"
+	"deployportal/internal/sqlite"
+)
+
+// lookupTimeout bounds one question to the registry about a rollout under way.
+const lookupTimeout = 5 * time.Second
+
+// askAgain is how long a failed look-up waits before it is tried once more.
+const askAgain = 10 * time.Second
+
+func (r *run) basis() Basis {
+	return Basis{App: r.app, UID: r.d.UID, Generation: r.d.Generation, Template: r.d.Template, To: r.d.To, T0: r.d.Started}
+}
+
+// watch is steps 9 and 10: look, write down what changed, judge, wait for the bell.
+func (r *run) watch() error {
+	bell, stop := r.s.cluster.Watch(r.d.Target)
+	defer stop()
+	var shown Rollout
+	if r.d.Rollout != nil {
+		shown = *r.d.Rollout
+	}
+	phase := Phase("")
+	for {
+		seen, err := r.s.cluster.Rollout(r.d.Target)
+		if err != nil {
+			return r.errored(err)
+		}
+		r.ask(seen)
+		now := r.s.db.Now()
+		v, memory := Judge(r.basis(), r.known, r.d.Memory, seen, now)
+		r.d.Memory = memory
+		lines := Lines(r.basis(), shown, seen)
+		if v.Phase == PhaseHolding && phase != PhaseHolding {
+			lines = append(lines, Line{Kind: EventStep, Text: "all pods ready, holding until " + clock(v.Ends)})
+		}
+		phase = v.Phase
+		if v.Status.IsTerminal() {
+			return r.finish(outcome{status: v.Status, sentence: v.Sentence, note: v.Note, rollout: &seen, memory: &memory, lines: lines})
+		}
+		if differs(shown, seen) || len(lines) > 0 {
+			if r.note(seen, lines) {
+				shown = seen
+			}
+		}
+		if !r.wait(bell, v.Again) {
+			return errStopped
+		}
+	}
+}
+
+// note stores a new view and its timeline lines. A failure is shown and not fatal: the next change tries again.
+func (r *run) note(seen Rollout, lines []Line) bool {
+	err := r.s.db.Write(r.ctx, func(tx *sqlite.Tx) error {
+		return r.s.view(r.ctx, tx, r.d.ID, &seen, &r.d.Memory, lines)
+	})
+	switch {
+	case err == nil:
+		r.say("")
+		r.s.hub.ring(r.d.ID)
+		return true
+	case r.ctx.Err() == nil:
+		r.s.log.Error("a deploy's events cannot be written", "deploy", r.d.ID, "err", err)
+		r.say(errs.Public(err) + " The rollout goes on; this page is behind it.")
+	}
+	return false
+}
+
+// view stores the newest view, the judge's memory and the lines of one look, inside tx.
+func (s *Service) view(ctx context.Context, tx *sqlite.Tx, id int64, seen *Rollout, memory *Memory, lines []Line) error {
+	for _, l := range lines {
+		if _, err := appendEvent(ctx, tx, id, l.Kind, audit.Cut(l.Text, 1000)); err != nil {
+			return err
+		}
+	}
+	if seen == nil {
+		return nil
+	}
+	if len(lines) == 0 {
+		if _, err := appendEvent(ctx, tx, id, EventRollout, ""); err != nil {
+			return err
+		}
+	}
+	rollout, err := json.Marshal(seen)
+	if err != nil {
+		return fmt.Errorf("json.Marshal(rollout): %w", err)
+	}
+	mem, err := json.Marshal(memory)
+	if err != nil {
+		return fmt.Errorf("json.Marshal(memory): %w", err)
+	}
+	_, err = tx.Exec(ctx, `UPDATE deploys SET rollout = ?, memory = ? WHERE id = ? AND finished_at IS NULL -- deploys.view`,
+		string(rollout), string(mem), id)
+	return err
+}
+
+// wait returns when there may be something new; false when the run must stop.
+func (r *run) wait(bell <-chan struct{}, again time.Time) bool {
+	var timer <-chan time.Time
+	if !again.IsZero() {
+		t := time.NewTimer(max(again.Sub(r.s.db.Now()), time.Millisecond))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-bell:
+	case <-timer:
+	case learn := <-r.facts:
+		learn(&r.known)
+	case <-r.ctx.Done():
+	}
+	return r.ctx.Err() == nil
+}
+
+// ask sends what this view raises to the registry, each question once at a time, beside the watch.
+func (r *run) ask(seen Rollout) {
+	b := r.basis()
+	if b.PullFails(seen) && r.known.Pull == "" && r.due("pull") {
+		go r.lookup(func(ctx context.Context) func(*Facts) {
+			ref := r.d.To.Digest
+			if ref == "" {
+				ref = r.d.To.Tag
+			}
+			_, err := r.s.registry.Resolve(ctx, r.d.To.Repository, ref)
+			return func(f *Facts) {
+				if kind := errs.KindOf(err); err != nil && (kind == errs.NotFound || kind == errs.Forbidden) {
+					f.Pull = errs.Public(err)
+				}
+			}
+		})
+	}
+	for _, digest := range b.Unproven(seen) {
+		if p := r.known.Proof[digest]; p != "" && p != Unresolvable || !r.due(digest) {
+			continue
+		}
+		go r.lookup(func(ctx context.Context) func(*Facts) {
+			proof := r.prove(ctx, digest)
+			return func(f *Facts) { f.Proof[digest] = proof }
+		})
+	}
+}
+
+func (r *run) due(question string) bool {
+	now := r.s.db.Now()
+	if at, asked := r.asked[question]; asked && now.Before(at.Add(askAgain)) {
+		return false
+	}
+	r.asked[question] = now
+	return true
+}
+
+func (r *run) lookup(question func(context.Context) func(*Facts)) {
+	ctx, cancel := context.WithTimeout(r.ctx, lookupTimeout)
+	defer cancel()
+	learn := question(ctx)
+	select {
+	case r.facts <- learn:
+	case <-r.done:
+	}
+}
+
+// prove compares the config of the image that a runtime reports with the asked one's: containerd may report the digest
+// of another manifest of the same content.
+func (r *run) prove(ctx context.Context, digest string) Proof {
+	config, err := r.s.registry.Config(ctx, r.d.To.Repository, digest)
+	if err != nil {
+		return Unresolvable
+	}
+	for _, p := range r.d.To.Proofs {
+		if p == config {
+			return Proven
+		}
+	}
+	if len(r.d.To.Proofs) < 2 { // only the digest itself is known, no config to compare with
+		return Unresolvable
+	}
+	return Different
+}
