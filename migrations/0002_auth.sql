@@ -5,6 +5,7 @@ CREATE TABLE accounts (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     name          TEXT    NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 64 AND name GLOB '[a-z0-9]*' AND name NOT GLOB '*[^a-z0-9._-]*'),
     password_hash TEXT    NOT NULL CHECK (password_hash GLOB '$argon2id$v=19$m=*' AND length(password_hash) <= 300),
+    password_no   INTEGER NOT NULL DEFAULT 1 CHECK (password_no >= 1), -- a new password, not a new hash of the same
     created_at    TEXT    NOT NULL CHECK (length(created_at) = 24),
     disabled_at   TEXT             CHECK (length(disabled_at) = 24),
     signed_in_at  TEXT             CHECK (length(signed_in_at) = 24)

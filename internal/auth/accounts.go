@@ -74,7 +74,8 @@ func (a *Account) isAdmin() bool {
 // stored is an account with what is never shown.
 type stored struct {
 	Account
-	hash string
+	hash       string
+	passwordNo int64 // goes up with each new password, not with a new hash of the same
 }
 
 var (
@@ -189,7 +190,7 @@ func accounts(ctx context.Context, q sqlite.Querier, cond string, args ...any) (
 		var s stored
 		var created, disabled, signedIn sqlite.Time
 		var role, env sql.NullString
-		err := rows.Scan(&s.ID, &s.Name, &s.hash, &created, &disabled, &signedIn, &role, &env)
+		err := rows.Scan(&s.ID, &s.Name, &s.hash, &s.passwordNo, &created, &disabled, &signedIn, &role, &env)
 		if err != nil {
 			return err
 		}
@@ -202,13 +203,13 @@ func accounts(ctx context.Context, q sqlite.Querier, cond string, args ...any) (
 			last.Grants = append(last.Grants, Grant{Role: Role(role.String), Env: env.String})
 		}
 		return nil
-	}, `SELECT a.id, a.name, a.password_hash, a.created_at, a.disabled_at, a.signed_in_at, g.role, g.env
+	}, `SELECT a.id, a.name, a.password_hash, a.password_no, a.created_at, a.disabled_at, a.signed_in_at, g.role, g.env
 		FROM accounts a LEFT JOIN grants g ON g.account_id = a.id `+cond+` ORDER BY a.name, g.env -- auth.accounts`, args...)
 	return out, wrap(err, "reading accounts")
 }
 
-// Audited actions of one actor on one account, in one transaction with their entry. fn returns what the entry says;
-// changed false means that nothing was to be done and nothing is recorded. A refusal (Forbidden, Conflict) is
+// change runs fn and writes its audit entry in one transaction. fn returns what the entry says; changed false means
+// that nothing was to be done and nothing is recorded. A refusal (Forbidden, Conflict) is
 // recorded after the transaction is rolled back.
 func (a *Accounts) change(ctx context.Context, by Actor, action, name string, fn func(*sqlite.Tx) (detail string, changed bool, err error)) error {
 	err := a.db.Write(ctx, func(tx *sqlite.Tx) error {

@@ -188,7 +188,8 @@ func setGrants(ctx context.Context, tx *sqlite.Tx, id int64, grants []Grant) err
 
 // replacePassword stores a new hash and ends the account's sessions: whoever came in with the old password is out.
 func replacePassword(ctx context.Context, tx *sqlite.Tx, id int64, hash string) (sessions int64, err error) {
-	if _, err := tx.Exec(ctx, `UPDATE accounts SET password_hash = ? WHERE id = ? -- auth.replacePassword`, hash, id); err != nil {
+	_, err = tx.Exec(ctx, `UPDATE accounts SET password_hash = ?, password_no = password_no + 1 WHERE id = ? -- auth.replacePassword`, hash, id)
+	if err != nil {
 		return 0, fmt.Errorf("storing a password: %w", err)
 	}
 	return endSessions(ctx, tx, id)

@@ -100,9 +100,13 @@ func fold(ctx context.Context, tx *sqlite.Tx, t *tally) error {
 	if err != nil {
 		return err
 	}
+	more, limited := t.n-1, t.limited
+	if t.Limited {
+		limited-- // the one just written
+	}
 	_, err = tx.Exec(ctx, `INSERT INTO refusals (action, source, actor_id, actor_name, method, subject, addr, since, more, limited)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) -- auth.fold`,
-		t.Action, t.Actor.Source, t.Actor.ID, t.Actor.Name, t.Actor.Method, t.Subject, t.addr, tx.Now, t.n-1, min(t.limited, t.n-1))
+		t.Action, t.Actor.Source, t.Actor.ID, t.Actor.Name, t.Actor.Method, t.Subject, t.addr, tx.Now, more, limited)
 	return wrap(err, "noting a refusal")
 }
 
@@ -156,7 +160,9 @@ func findWindow(ctx context.Context, q sqlite.Querier, p pair) (w window, found 
 
 // over tells whether the minute is over. A clock that was set back ends it too: else it would last until the clock is
 // where it was.
-func (w *window) over(now time.Time) bool { return now.Sub(w.since.Time) >= foldFor || now.Before(w.since.Time) }
+func (w *window) over(now time.Time) bool {
+	return now.Sub(w.since.Time) >= foldFor || now.Before(w.since.Time)
+}
 
 // close writes what was counted as one entry and removes the row.
 func (w *window) close(ctx context.Context, tx *sqlite.Tx) error {
