@@ -3,6 +3,7 @@ package gitea
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -12,8 +13,9 @@ import (
 )
 
 const (
-	freshFor = 15 * time.Second       // a list younger than this is not asked for again
-	patience = 1500 * time.Millisecond // a page that has an old list waits no longer for a new one
+	freshFor = 15 * time.Second        // a list younger than this is not asked for again
+	patience = 1500 * time.Millisecond // a page that has an old list waits no longer for a new one,
+	longest  = 5 * time.Second         // and one that has none no longer than this
 )
 
 type listKey struct{ repository, git string }
@@ -22,11 +24,10 @@ func keyOf(a deploys.App) listKey { return listKey{a.Repository, a.Git} }
 
 // listing is what is known of one app's images. Environments of an app that share image and git repository share it.
 type listing struct {
-	mu      sync.Mutex
-	list    deploys.List
-	mark    mark
-	pending bool      // commits are still unknown because asking for them failed
-	tried   time.Time // when the newest try ended
+	mu    sync.Mutex
+	list  deploys.List
+	mark  mark
+	tried time.Time // when the newest try ended
 }
 
 // view gives a copy whose slice the caller may keep.
@@ -46,10 +47,16 @@ func (c *Client) Images(ctx context.Context, app deploys.App) deploys.List {
 	l.mu.Lock()
 	fresh := !l.tried.IsZero() && c.now().Sub(l.tried) < freshFor
 	l.mu.Unlock()
-	if fresh || c.leftAlone() {
-		return l.view()
+	v := l.view()
+	switch {
+	case fresh:
+		return v
+	case c.leftAlone():
+		return orErr(v, "Gitea at %s asked to be left alone for a while.", c.base.Host)
+	case v.Fetched.IsZero():
+		return c.wait(ctx, app, l, c.after(longest))
 	}
-	return c.Refresh(ctx, app)
+	return c.wait(ctx, app, l, c.after(patience))
 }
 
 // Cached gives an app's images as last seen, from memory only: never a call. Fetched is zero before the first.
@@ -60,11 +67,15 @@ func (c *Client) Cached(app deploys.App) deploys.List {
 	return deploys.List{}
 }
 
-// Refresh asks for an app's images now, however young the list is; callers at the same time share one try. It costs
-// one call when nothing has changed. It fails as Images does.
+// Refresh asks for an app's images now, however young the list is, and waits for the answer; callers at the same time
+// share one try. It costs one call when nothing has changed. It fails as Images does.
 func (c *Client) Refresh(ctx context.Context, app deploys.App) deploys.List {
+	return c.wait(ctx, app, c.listing(keyOf(app)), nil)
+}
+
+// wait joins or begins a try and gives what there is when it ends, when late rings or when ctx ends.
+func (c *Client) wait(ctx context.Context, app deploys.App, l *listing, late <-chan time.Time) deploys.List {
 	key := keyOf(app)
-	l := c.listing(key)
 	done := c.flight.DoChan(key.repository+" "+key.git, func() (any, error) {
 		// The try belongs to everybody who waits for it: it must not end because one of them leaves.
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*callTimeout)
@@ -72,19 +83,19 @@ func (c *Client) Refresh(ctx context.Context, app deploys.App) deploys.List {
 		c.refresh(own, key, l)
 		return nil, nil
 	})
-	var late <-chan time.Time
-	if !l.view().Fetched.IsZero() {
-		late = c.after(patience)
-	}
 	select {
 	case <-done:
 		return l.view()
 	case <-late:
 	case <-ctx.Done():
 	}
-	v := l.view()
+	return orErr(l.view(), "Gitea at %s has not answered yet.", c.base.Host)
+}
+
+// orErr gives a list a fault where it has none.
+func orErr(v deploys.List, format, host string) deploys.List {
 	if v.Err == nil {
-		v.Err = errs.New(errs.Unavailable, "Gitea at %s has not answered yet.", c.base.Host)
+		v.Err = errs.New(errs.Unavailable, format, host)
 	}
 	return v
 }
@@ -113,56 +124,66 @@ func (c *Client) anyListOf(repository string) deploys.List {
 // refresh makes one try and puts its result in place.
 func (c *Client) refresh(ctx context.Context, key listKey, l *listing) {
 	l.mu.Lock()
-	old, oldMark, pending := l.list, l.mark, l.pending
+	old, oldMark := l.list, l.mark
 	l.mu.Unlock()
 
-	next, nextMark, err := c.fetch(ctx, key, old, oldMark, pending)
-	if err != nil {
-		c.log.WarnContext(ctx, "gitea: images not refreshed", "repository", key.repository, "err", err)
+	next, nextMark := c.fetch(ctx, key, old, oldMark)
+	fault := said(next.Err) != said(old.Err)
+	if fault && next.Err != nil {
+		c.log.WarnContext(ctx, "gitea: images not refreshed", "repository", key.repository, "err", next.Err)
+	} else if fault {
+		c.log.InfoContext(ctx, "gitea: images refreshed again", "repository", key.repository)
 	}
 	l.mu.Lock()
-	changed := !sameImages(old.Images, next.Images) || (old.Err == nil) != (next.Err == nil)
-	l.list, l.mark, l.pending = next, nextMark, err != nil && next.Err == nil
-	l.tried = c.now()
+	l.list, l.mark, l.tried = next, nextMark, c.now()
 	l.mu.Unlock()
-	if changed {
+	if fault || !slices.Equal(old.Images, next.Images) {
 		c.ring()
 	}
 }
 
-// fetch works out the next list. A returned error with next.Err nil means: the images are right, commits are missing.
-func (c *Client) fetch(ctx context.Context, key listKey, old deploys.List, oldMark mark, pending bool) (deploys.List, mark, error) {
-	fail := func(err error) (deploys.List, mark, error) {
-		next := old
-		next.Err = err
-		if errs.KindOf(err) == errs.NotFound {
-			// Gitea itself says that there is no such image: an old list would be a lie.
-			next.Images, next.Fetched = nil, c.now()
-			return next, mark{}, err
-		}
-		return next, oldMark, err
+func said(err error) string {
+	if err == nil {
+		return ""
 	}
+	return errs.Public(err)
+}
+
+// fetch works out the next list. When the images could be read but the commits could not, the list is new and Err
+// says what is missing.
+func (c *Client) fetch(ctx context.Context, key listKey, old deploys.List, oldMark mark) (deploys.List, mark) {
 	first, count, err := c.packagePage(ctx, key.repository, 1)
 	if err != nil {
-		return fail(err)
+		return c.failed(old, oldMark, err)
 	}
 	next := deploys.List{Fetched: c.now()}
 	m := markOf(count, first)
-	if unchanged := !old.Fetched.IsZero() && m == oldMark; unchanged {
+	if !old.Fetched.IsZero() && m == oldMark {
 		next.Images = slices.Clone(old.Images)
-		if !pending && len(c.knownCommits(key.git, next.Images)) == 0 {
-			return next, m, nil
-		}
 	} else if next.Images, err = c.readImages(ctx, key.repository, first); err != nil {
-		return fail(err)
+		return c.failed(old, oldMark, err)
 	}
-	return next, m, c.fillCommits(ctx, key.git, next.Images)
+	next.Err = c.fillCommits(ctx, key.git, next.Images)
+	return next, m
+}
+
+// failed keeps the old list beside the fault, unless Gitea itself said that there is no such image: then the old
+// list would be a lie.
+func (c *Client) failed(old deploys.List, oldMark mark, err error) (deploys.List, mark) {
+	if errs.KindOf(err) == errs.NotFound {
+		return deploys.List{Fetched: c.now(), Err: err}, mark{}
+	}
+	old.Err = err
+	return old, oldMark
 }
 
 // leaveAlone notes that Gitea said when to come back.
 func (c *Client) leaveAlone(err error) {
 	var answer *statusError
 	if !errors.As(err, &answer) || answer.wait == 0 {
+		return
+	}
+	if answer.status != http.StatusTooManyRequests && answer.status != http.StatusServiceUnavailable {
 		return
 	}
 	c.mu.Lock()

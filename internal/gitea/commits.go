@@ -2,6 +2,8 @@ package gitea
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -169,10 +171,25 @@ func (c *Client) Range(ctx context.Context, git, from, to string) (deploys.Range
 		return err
 	})
 	if err := g.Wait(); err != nil {
-		return deploys.Range{}, err
+		return deploys.Range{}, c.whichIsGone(ctx, err, git, from, to)
 	}
 	c.ranges.put(key, r)
 	return cloneRange(r), nil
+}
+
+// whichIsGone names the commit that is not there. Gitea answers 404 for an unknown sha parameter and 500 for an
+// unknown not, so its own answer does not tell.
+func (c *Client) whichIsGone(ctx context.Context, err error, git, from, to string) error {
+	var answer *statusError
+	if !errors.As(err, &answer) || answer.plain || (answer.status != http.StatusNotFound && answer.status != http.StatusInternalServerError) {
+		return err
+	}
+	for _, sha := range []string{to, from} {
+		if _, gone := c.Commit(ctx, git, sha); errs.KindOf(gone) == errs.NotFound {
+			return gone
+		}
+	}
+	return err
 }
 
 func cloneRange(r deploys.Range) deploys.Range {

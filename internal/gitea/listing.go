@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -138,6 +137,3 @@ func (c *Client) knownCommits(git string, images []deploys.Listed) (open []strin
 	}
 	return open
 }
-
-// sameImages tells whether two lists show the same.
-func sameImages(a, b []deploys.Listed) bool { return slices.Equal(a, b) }
