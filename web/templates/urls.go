@@ -67,3 +67,9 @@ func EntryURL(seq int64) string { return AuditURL + "/" + strconv.FormatInt(seq,
 func RevokeURL(session string) string {
 	return "/account/sessions/" + url.PathEscape(session) + "/revoke"
 }
+
+// ReplaceURL is an app's page from which a deploy is chosen that takes the place of a running one. The page passes
+// replaces on to every ConfirmURL on it.
+func ReplaceURL(env, app string, replaces int64) string {
+	return AppURL(env, app) + "?replaces=" + strconv.FormatInt(replaces, 10)
+}
