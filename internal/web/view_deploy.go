@@ -49,6 +49,9 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 	if p.Active {
 		p.Stale = staleTrouble(f.Rollout)
 	}
+	if d.Trouble != "" {
+		p.Stale = &templates.Trouble{Sentence: d.Trouble, Detail: "The portal goes on trying; this page follows by itself."}
+	}
 	p.Events, p.Earlier = eventRows(f.Events)
 	return p
 }

@@ -71,7 +71,7 @@ type HistoryProps struct {
 }
 
 // ConfirmProps is the last page before something changes. Its form posts to Action with the fields image (the tag),
-// rollback_to, seen_from, seen_to, key, replaces and reason.
+// rollback_to, before, seen_from, seen_to, key, replaces and reason.
 type ConfirmProps struct {
 	Page
 	App        string
@@ -80,6 +80,7 @@ type ConfirmProps struct {
 	Error      string // why the last try was refused; shown on top, the input is kept
 	Rollback   bool
 	RollbackTo int64 // the deploy whose image comes back; 0 for a deploy
+	Before     bool  // not its image, but what ran before it
 	From       Image // what runs
 	To         Image // what will run
 	Pushed     time.Time
