@@ -56,7 +56,7 @@ func auditStories() map[string]templ.Component {
 
 func peopleStories() map[string]templ.Component {
 	out := Page{Title: "Sign in", Now: now}
-	account := AccountProps{Page: page("Your account", ""), Grants: []string{"deployer in prod", "viewer everywhere"}, Local: true, Error: "The password now is wrong.", Sessions: []SessionRow{
+	account := AccountProps{Page: page("Your account", ""), Grants: []string{"deployer in prod", "viewer everywhere"}, Local: true, Error: "The current password is wrong.", Sessions: []SessionRow{
 		{ID: "a1", Device: "Firefox on Linux", Addr: "10.0.0.7", Created: past(50 * time.Hour), Seen: past(3 * time.Second), Current: true},
 		{ID: "b2", Device: "Safari on iPhone", Addr: "2001:db8::17", Created: past(200 * time.Hour), Seen: past(9 * time.Hour)},
 	}}
