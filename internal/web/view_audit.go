@@ -10,14 +10,14 @@ import (
 	"deployportal/web/templates"
 )
 
-// actionWords says what each action is, for the middle of a sentence: "ana asked for a deploy".
+// actionWords says what each action is, for the middle of a sentence: "ana asked to deploy api in prod".
 var actionWords = map[string]string{
-	audit.DeployRequested:  "asked for a deploy",
-	audit.DeployRejected:   "was refused a deploy",
-	audit.DeploySucceeded:  "deploy succeeded",
-	audit.DeployFailed:     "deploy failed",
-	audit.DeployErrored:    "deploy errored",
-	audit.DeploySuperseded: "deploy was superseded",
+	audit.DeployRequested:  "asked to deploy",
+	audit.DeployRejected:   "was refused to deploy",
+	audit.DeploySucceeded:  "deploy succeeded for",
+	audit.DeployFailed:     "deploy failed for",
+	audit.DeployErrored:    "deploy errored for",
+	audit.DeploySuperseded: "deploy was superseded for",
 	audit.AuditExported:    "exported the audit log",
 	audit.UserAdded:        "added the account",
 	audit.UserRole:         "changed the role of",
@@ -129,14 +129,14 @@ func entrySay(e audit.Entry) string {
 	if e.Subject != "" {
 		parts = append(parts, e.Subject)
 	}
-	if to := auditImage(e.ToTag, e.ToDigest); to.Known() {
-		parts = append(parts, "of "+to.Short)
-	}
 	if target := auditTarget(e); target != "" {
-		parts = append(parts, "to "+target)
+		parts = append(parts, target)
 	}
 	if e.Count > 1 {
 		parts = append(parts, fmt.Sprintf("%d times", e.Count))
+	}
+	if to := auditImage(e.ToTag, e.ToDigest); to.Known() {
+		return strings.Join(parts, " ") + ", image " + to.Short + "."
 	}
 	return strings.Join(parts, " ") + "."
 }

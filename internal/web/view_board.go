@@ -19,7 +19,7 @@ type targetFacts struct {
 	Running   deploys.Version
 	Commit    deploys.Commit // of Running
 	Since     time.Time      // Running runs since; zero: not known
-	By        string         // who brought it: an actor, or "outside change by kubectl-set"
+	By        string         // who brought it: "by ana", "changed from outside by kubectl-set"
 	Images    deploys.List
 	Active    *deploys.Deploy // the deploy under way
 	MayDeploy bool

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"deployportal/internal/deploys"
@@ -94,7 +95,9 @@ func containerTasks(c deploys.Container, p deploys.Pod, many bool, stopped time.
 	}
 	var tasks []templates.Task
 	add := func(t templates.Task) {
-		t.Text = name + t.Text
+		if t.Text = name + t.Text; name == "" {
+			t.Text = strings.ToUpper(t.Text[:1]) + t.Text[1:] // they are our own words
+		}
 		tasks = append(tasks, t)
 	}
 	switch {

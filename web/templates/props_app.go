@@ -11,7 +11,7 @@ type AppProps struct {
 	Health     Mark
 	Running    Image
 	Since      time.Time
-	By         string
+	By         string // "by ana", "changed from outside by kubectl-set"
 	Ready      string
 	Note       string   // "Flux manages this workload and may revert a deploy."
 	Cluster    *Trouble // the running facts are old or missing

@@ -35,7 +35,7 @@ type AuditRow struct {
 	At       time.Time
 	Actor    string
 	Door     string // "browser", "Slack"
-	Action   string // "asked for a deploy"
+	Action   string // "asked to deploy": the subject or target follows
 	Code     string // "deploy.requested"
 	Target   string // "api in prod"; empty: none
 	Subject  string
@@ -53,7 +53,7 @@ type EntryProps struct {
 	Page
 	Seq    int64
 	At     time.Time
-	Say    string // "ana asked for a deploy of c7750aa to api in prod."
+	Say    string // "ana asked to deploy api in prod, image c7750aa."
 	Mark   Mark   // Word empty: none
 	Fields []Field
 	Prev   string // hash of the entry before, in full

@@ -33,7 +33,7 @@ type Row struct {
 	Health   Mark
 	Running  Image
 	Since    time.Time // this image runs since; zero: not known
-	By       string    // "ana", "outside change by kubectl-set"; empty: not known
+	By       string    // "by ana", "changed from outside by kubectl-set"; empty: not known
 	Ready    string    // "3 of 3 ready"
 	Newer    int       // images pushed after the running one
 	NewestAt time.Time // push of the newest

@@ -9,3 +9,11 @@ func streamConfig(s Stream) string {
 	}
 	return config
 }
+
+// liveState is the state of the live indicator at first paint: only what the cluster told is known yet.
+func liveState(s Stream) string {
+	if s.Stale != "" {
+		return string(Unknown)
+	}
+	return ""
+}
