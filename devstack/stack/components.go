@@ -50,7 +50,7 @@ func newPlan(state, kube, kwok, version string) (*plan, error) {
 			return nil, err
 		}
 	}
-	return p, writeKubeconfig(p.kubeconfig, loopbackURL(p.ports.api), p.pki.pem, p.admin)
+	return p, writeKubeconfig(p.kubeconfig, loopbackURL(p.ports.api), p.pki.pem, p.admin.user())
 }
 
 // env keeps the components' own ideas of where to write (home, temporary files) inside the state folder.

@@ -7,8 +7,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// writeKubeconfig writes a kubeconfig that carries the certificates inside, so that the file can be handed on alone.
-func writeKubeconfig(path, server string, ca []byte, client keyPair) error {
+// writeKubeconfig writes a kubeconfig that carries everything inside, so that the file can be handed on alone.
+func writeKubeconfig(path, server string, ca []byte, user map[string]any) error {
 	config := map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "devstack",
 		"clusters": []any{map[string]any{
@@ -17,7 +17,7 @@ func writeKubeconfig(path, server string, ca []byte, client keyPair) error {
 		}},
 		"users": []any{map[string]any{
 			"name": "devstack",
-			"user": map[string]any{"client-certificate-data": client.certPEM, "client-key-data": client.keyPEM},
+			"user": user,
 		}},
 		"contexts": []any{map[string]any{
 			"name":    "devstack",
@@ -32,4 +32,9 @@ func writeKubeconfig(path, server string, ca []byte, client keyPair) error {
 		return fmt.Errorf("write kubeconfig: %w", err)
 	}
 	return nil
+}
+
+// user is the certificate as a kubeconfig's user.
+func (k keyPair) user() map[string]any {
+	return map[string]any{"client-certificate-data": k.certPEM, "client-key-data": k.keyPEM}
 }

@@ -39,6 +39,7 @@ type Stack struct {
 	info      Info
 	api       *API
 	ports     ports
+	caFile    string
 	launcher  *launcher
 	processes []*process // in the order of their start
 
@@ -92,7 +93,7 @@ func (s *Stack) start(ctx context.Context, opts Options, source, state string) e
 	if err != nil {
 		return err
 	}
-	s.ports = plan.ports
+	s.ports, s.caFile = plan.ports, plan.pki.caFile()
 	s.info = Info{
 		Version: version, AdminKubeconfig: plan.kubeconfig, Kubectl: plan.kubectl(),
 		Server: loopbackURL(plan.ports.api), State: state,
