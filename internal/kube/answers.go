@@ -63,11 +63,10 @@ func patchError(namespace, workload string, err error, sent bool) error {
 	return errs.Wrap(err, errs.Invalid, "The cluster refused the change: %s", sentence)
 }
 
-// testFailed recognises the answer to a JSON patch whose test did not hold. The API server gives it no reason of its
-// own, only a text.
+// testFailed recognises the answer to a JSON patch that cannot be applied to the object as it is now: a test does not
+// hold, a path is not there. The API server then names no object, as it does for one that is invalid.
 func testFailed(s metav1.Status) bool {
-	return s.Code == http.StatusUnprocessableEntity && s.Reason != metav1.StatusReasonInvalid &&
-		(strings.Contains(s.Message, "test failed") || strings.Contains(s.Message, "testing"))
+	return s.Code == http.StatusUnprocessableEntity && (s.Details == nil || s.Details.Kind == "" && s.Details.Name == "")
 }
 
 // rbac tells a missing right from another refusal with the same status, such as a quota's.
