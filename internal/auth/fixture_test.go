@@ -28,7 +28,8 @@ var cheap = Params{Memory: 8, Time: 1, Threads: 1}
 // fixture is a database in a file, its clock, and the accounts ana (admin everywhere) and bob (deployer in staging).
 type fixture struct {
 	*Accounts
-	t       *testing.T
+	t       testing.TB
+	hashing Params
 	path    string
 	db      *sqlite.DB
 	derived atomic.Int64 // computations since the start
@@ -37,9 +38,11 @@ type fixture struct {
 	now time.Time
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t *testing.T) *fixture { return newFixtureWith(t, cheap) }
+
+func newFixtureWith(t testing.TB, p Params) *fixture {
 	t.Helper()
-	f := &fixture{t: t, path: filepath.Join(t.TempDir(), "portal.db"), now: time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)}
+	f := &fixture{t: t, hashing: p, path: filepath.Join(t.TempDir(), "portal.db"), now: time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)}
 	f.open()
 	t.Cleanup(func() { _ = f.db.Close() })
 	f.add("ana", anasPassword, Grant{Role: Admin})
@@ -57,7 +60,7 @@ func (f *fixture) open() {
 	if err := f.db.Migrate(ctx, migrations.Files); err != nil {
 		f.t.Fatal(err)
 	}
-	if f.Accounts, err = New(ctx, Options{DB: f.db, Hash: cheap}); err != nil {
+	if f.Accounts, err = New(ctx, Options{DB: f.db, Hash: f.hashing}); err != nil {
 		f.t.Fatal(err)
 	}
 	f.derive = func(password, salt []byte, p Params) []byte {
@@ -183,7 +186,7 @@ func (f *fixture) exec(query string) {
 	}
 }
 
-func wantKind(t *testing.T, err error, want errs.Kind) {
+func wantKind(t testing.TB, err error, want errs.Kind) {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("no error, want one of kind %q", want)
@@ -193,14 +196,14 @@ func wantKind(t *testing.T, err error, want errs.Kind) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func retryAfter(t *testing.T, err error) time.Duration {
+func retryAfter(t testing.TB, err error) time.Duration {
 	t.Helper()
 	var limit *LimitError
 	if !errors.As(err, &limit) {
