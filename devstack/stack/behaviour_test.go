@@ -48,6 +48,10 @@ func testGood(t *testing.T, s *Stack) {
 		waitEvent(t, s, ns, "Normal", reason, text)
 	}
 
+	if log := podLog(t, s, ns, list[0].Metadata.Name, ""); !strings.Contains(log, `msg="listening"`) {
+		t.Errorf("log: got %q", log)
+	}
+
 	// A digest in the reference wins over the annotation, and without either the pod still shows one.
 	pinned := "sha256:" + strings.Repeat("b", 64)
 	for image, want := range map[string]string{
@@ -118,6 +122,11 @@ func testCrashes(t *testing.T, s *Stack) {
 	c := p.first()
 	if c.State.Waiting.Reason != "CrashLoopBackOff" || !strings.Contains(c.State.Waiting.Message, "restarting failed container=api pod="+p.Metadata.Name) {
 		t.Errorf("waiting: got %+v", *c.State.Waiting)
+	}
+	for _, args := range []string{"", "?previous=true&tailLines=10"} {
+		if log := podLog(t, s, ns, p.Metadata.Name, args); !strings.Contains(log, "fatal error: sync: unlock of unlocked mutex\n") {
+			t.Errorf("log%s: got %q, want the crash in it", args, log)
+		}
 	}
 	if c.LastState.Terminated == nil || c.LastState.Terminated.ExitCode != 2 {
 		t.Errorf("last state: got %+v, want the exit", c.LastState)

@@ -97,7 +97,7 @@ func TestStagesGetTheirLibraries(t *testing.T) {
 		"stages/lib.tpl": {Data: []byte("{{/* lib */}}")},
 		"stages/a.yaml":  {Data: []byte("spec:\n  list:\n  - key: tag\n---\nspec: {template: text, name: key}\n")},
 	}
-	out, err := renderStages(files)
+	out, err := renderStages(files, "/logs")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +114,14 @@ func TestStagesGetTheirLibraries(t *testing.T) {
 	if got, want := first.Spec.List[0].Key, "def tag: 1;\ntag"; got != want {
 		t.Errorf("key: got %q, want %q", got, want)
 	}
+	const lib = "{{/* lib */}}{{- define \"log-dir\" -}}/logs{{- end -}}\n"
 	var second struct {
 		Spec struct{ Template, Name string }
 	}
 	if err := yaml.Unmarshal(documents[1], &second); err != nil {
 		t.Fatal(err)
 	}
-	if second.Spec.Template != "{{/* lib */}}text" || second.Spec.Name != "key" {
+	if second.Spec.Template != lib+"text" || second.Spec.Name != "key" {
 		t.Errorf("second stage: got %+v", second.Spec)
 	}
 }

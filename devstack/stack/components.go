@@ -123,7 +123,7 @@ func (p *plan) clientArgs(component string, listen int) []string {
 
 func (p *plan) kwokArgs() []string {
 	return []string{
-		p.kwok, "--config=" + p.path("kwok.yaml"), "--kubeconfig=" + p.kubeconfig, "--manage-all-nodes=true",
+		p.kwok, "--config=" + p.path("kwok.yaml"), "--kubeconfig=" + p.kubeconfig, "--manage-all-nodes=true", "--enable-crds=Logs",
 		"--node-lease-duration-seconds=40", "--node-ip=127.0.0.1",
 		"--server-address=" + loopback(p.ports.kwok), "--node-port=" + port(p.ports.kwok),
 		"--tls-cert-file=" + p.serving.certFile, "--tls-private-key-file=" + p.serving.keyFile,

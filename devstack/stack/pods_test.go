@@ -3,6 +3,8 @@ package stack
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -182,4 +184,30 @@ func waitEvent(t *testing.T, s *Stack, namespace, kind, reason, text string) int
 		return fmt.Errorf("seen: %s", strings.Join(seen, "; "))
 	})
 	return count
+}
+
+// podLog reads a pod's log through the API server. It waits for it, because the log comes a moment after the start.
+func podLog(t *testing.T, s *Stack, namespace, name, args string) string {
+	t.Helper()
+	var text string
+	waitFor(t, "the log of "+name, func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.info.Server+"/api/v1/namespaces/"+namespace+"/pods/"+name+"/log"+args, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := s.api.http.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return err
+		}
+		if text = string(body); resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", resp.Status, text)
+		}
+		return nil
+	})
+	return text
 }

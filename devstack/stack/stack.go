@@ -128,6 +128,9 @@ func (s *Stack) bringUp(ctx context.Context, plan *plan) error {
 	if err := s.await(ctx, "API server", s.apiReady); err != nil {
 		return err
 	}
+	if err := createLogsKind(ctx, s.api); err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		name string
 		argv []string
