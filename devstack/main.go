@@ -18,12 +18,14 @@ import (
 	"syscall"
 	"time"
 
+	"deployportal/devstack/demo"
 	"deployportal/devstack/stack"
 )
 
 const usage = `usage:
   devstack run [--state DIR] -- CMD ARGS...   start a cluster, run CMD with DEVSTACK set, stop the cluster
   devstack up  [--state DIR]                  start a cluster and keep it until Ctrl-C
+  devstack demo [--state DIR]                 start a cluster, sample data and the portal, until Ctrl-C
 `
 
 // exitError carries the exit code of the command that run has run.
@@ -77,6 +79,15 @@ func run(ctx context.Context, args []string) error {
 			return usageError("up takes no arguments")
 		}
 		return up(ctx, opts)
+	case "demo":
+		if flags.NArg() > 0 {
+			return usageError("demo takes no arguments")
+		}
+		root, err := stack.Root("")
+		if err != nil {
+			return err
+		}
+		return demo.Run(ctx, demo.Options{Stack: opts, Root: root, Out: os.Stdout, Progress: opts.Progress})
 	default:
 		return usageError("unknown command " + args[0])
 	}

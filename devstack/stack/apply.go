@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -134,4 +135,32 @@ func (s *Stack) ServiceAccountKubeconfig(ctx context.Context, path, namespace, n
 		return fmt.Errorf("read CA certificate: %w", err)
 	}
 	return writeKubeconfig(path, s.info.Server, ca, map[string]any{"token": answer.Status.Token})
+}
+
+// DeploymentAvailable waits until all pods a Deployment wants are of its present template and available.
+func (s *Stack) DeploymentAvailable(ctx context.Context, namespace, name string) error {
+	return s.await(ctx, "Deployment "+name, func(ctx context.Context) error {
+		var d struct {
+			Metadata struct{ Generation int64 }
+			Spec     struct{ Replicas int }
+			Status   struct {
+				ObservedGeneration                            int64
+				Replicas, UpdatedReplicas, AvailableReplicas int
+			}
+		}
+		if err := s.api.Get(ctx, "/apis/apps/v1/namespaces/"+namespace+"/deployments/"+name, &d); err != nil {
+			return err
+		}
+		st := d.Status
+		if st.ObservedGeneration < d.Metadata.Generation || st.UpdatedReplicas != d.Spec.Replicas || st.Replicas != d.Spec.Replicas || st.AvailableReplicas != d.Spec.Replicas {
+			return fmt.Errorf("%d of %d available", st.AvailableReplicas, d.Spec.Replicas)
+		}
+		return nil
+	})
+}
+
+// Root is the checkout that a devstack folder belongs to; source as in Options.
+func Root(source string) (string, error) {
+	source, err := findSource(source)
+	return filepath.Dir(source), err
 }

@@ -42,6 +42,7 @@ type Stack struct {
 	caFile    string
 	launcher  *launcher
 	processes []*process // in the order of their start
+	beside    []*process // of Launch
 
 	failed    chan struct{} // closed when a component ends by itself
 	closing   chan struct{} // closed by Close
@@ -234,6 +235,10 @@ func (s *Stack) Close() {
 // stopAll ends the components, last started first. Only etcd gets time to end by itself: nothing of the others outlives
 // the stack, and the API server's polite end takes a minute while watches are open.
 func (s *Stack) stopAll() {
+	for i := len(s.beside) - 1; i >= 0; i-- {
+		s.beside[i].signal(syscall.SIGTERM)
+		s.beside[i].waitGone(5 * time.Second)
+	}
 	for i := len(s.processes) - 1; i >= 0; i-- {
 		if s.processes[i].name != "etcd" {
 			s.processes[i].signal(syscall.SIGKILL)

@@ -1,16 +1,18 @@
 // Command giteafake serves giteatest's fake Gitea with its sample data, for the demo and for tests of the built portal.
-// It prints one line of JSON that says where it is and what it holds, and serves until standard input closes.
+// It prints one line of JSON that says where it is and what it holds, and serves until it is told to stop.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"deployportal/internal/gitea/giteatest"
@@ -61,8 +63,10 @@ func run() error {
 		return err
 	}
 	server := &http.Server{Handler: fake.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // ends with whoever started us
+		<-ctx.Done()
 		_ = server.Close()
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
