@@ -73,7 +73,7 @@ func settled(template string) func(deploys.Rollout) bool {
 
 func TestClusterDeployIsSeenToTheEnd(t *testing.T) {
 	ns := kubetest.Need(t).Namespace(t)
-	ns.Deployment(t, "api", 3, imageOld)
+	ns.Deployment(t, "api", 3, imageOld, elaborate)
 	c := run(t, ns.PortalConfig, ns.Name)
 	r := until(t, c, api, "the old image", func(r deploys.Rollout) bool { return fresh(r) && r.Exists && settled(r.Template)(r) })
 	if err := c.Ready(api); err != nil {

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/rest"
 
 	"deployportal/internal/deploys"
@@ -84,6 +87,9 @@ type proxy struct {
 
 	mu    sync.Mutex
 	mode  int
+	count int // connections accepted so far
+	deaf  int // those below this number and not the first spared are swallowed; see deafen
+	spare int
 	conns map[net.Conn]struct{}
 	wake  chan struct{} // closed when the mode changes
 }
@@ -131,17 +137,28 @@ func (p *proxy) set(mode int) {
 	}
 }
 
+// deafen swallows what the connections there are carry, the first ones accepted aside; new ones pass.
+func (p *proxy) deafen(spare int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaf, p.spare = p.count, spare
+}
+
 func (p *proxy) accept() {
 	for {
 		c, err := p.listen.Accept()
 		if err != nil {
 			return
 		}
-		go p.serve(c)
+		p.mu.Lock()
+		number := p.count
+		p.count++
+		p.mu.Unlock()
+		go p.serve(c, number)
 	}
 }
 
-func (p *proxy) serve(c net.Conn) {
+func (p *proxy) serve(c net.Conn, number int) {
 	defer c.Close()
 	if !p.keep(c) {
 		return
@@ -159,7 +176,7 @@ func (p *proxy) serve(c net.Conn) {
 	done := make(chan struct{}, 2)
 	for _, way := range [][2]net.Conn{{c, up}, {up, c}} {
 		go func() {
-			p.copy(way[1], way[0])
+			p.copy(way[1], way[0], number)
 			_ = c.Close()
 			_ = up.Close()
 			done <- struct{}{}
@@ -169,15 +186,15 @@ func (p *proxy) serve(c net.Conn) {
 	<-done
 }
 
-func (p *proxy) copy(to, from net.Conn) {
+func (p *proxy) copy(to, from net.Conn, number int) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
 		for {
 			p.mu.Lock()
-			mode, wake := p.mode, p.wake
+			mode, wake, deaf := p.mode, p.wake, number < p.deaf && number >= p.spare
 			p.mu.Unlock()
-			if mode != swallows {
+			if mode != swallows && !deaf || mode == cut {
 				break
 			}
 			<-wake
@@ -202,4 +219,18 @@ func (p *proxy) forget(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
+}
+
+// elaborate gives a Deployment's template what is written in more than one way.
+func elaborate(d *appsv1.Deployment) {
+	s := &d.Spec.Template.Spec
+	s.Containers[0].Resources = corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{"cpu": resource.MustParse("1000m"), "memory": resource.MustParse("536870912")},
+		Limits:   corev1.ResourceList{"cpu": resource.MustParse("1.5"), "memory": resource.MustParse("1024Mi")},
+	}
+	s.Volumes = []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	s.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}}
+	s.Containers[0].Env = []corev1.EnvVar{}
+	s.NodeSelector = map[string]string{}
+	d.Spec.Template.Annotations = map[string]string{"a": "<b>&"}
 }

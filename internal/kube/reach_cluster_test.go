@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +20,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/kube"
 	"deployportal/internal/kube/kubetest"
 )
 
@@ -100,7 +103,10 @@ func TestClusterWithoutPods(t *testing.T) {
 }
 
 func TestClusterOutOfReach(t *testing.T) {
-	for name, mode := range map[string]int{"cut": cut, "swallowed": swallows} {
+	for name, how := range map[string]struct {
+		mode int
+		away time.Duration
+	}{"cut": {cut, 20 * time.Second}, "swallowed": {swallows, 12 * time.Second}} {
 		t.Run(name, func(t *testing.T) {
 			ns := kubetest.Need(t).Namespace(t)
 			ns.Deployment(t, "api", 1, imageOld)
@@ -109,7 +115,7 @@ func TestClusterOutOfReach(t *testing.T) {
 			c, stop := runFor(t, cfg, ns.Name)
 			until(t, c, api, "a view", func(r deploys.Rollout) bool { return fresh(r) && r.Exists })
 
-			p.set(mode)
+			p.set(how.mode)
 			begin := time.Now()
 			r := until(t, c, api, "staleness", stale)
 			took := time.Since(begin)
@@ -132,8 +138,7 @@ func TestClusterOutOfReach(t *testing.T) {
 			if _, err := ns.Admin.AppsV1().Deployments(ns.Name).Patch(t.Context(), "api", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			outage := time.NewTimer(25 * time.Second)
-			<-outage.C
+			<-time.After(how.away)
 			p.set(passes)
 			begin = time.Now()
 			r = until(t, c, api, "a fresh view", fresh)
@@ -150,6 +155,62 @@ func TestClusterOutOfReach(t *testing.T) {
 				goleak.IgnoreAnyFunction("deployportal/internal/kube_test.(*proxy).copy"))
 		})
 	}
+}
+
+// Connections that died without a word: something between dropped them, the API server is well.
+func TestClusterDeadConnections(t *testing.T) {
+	for name, spare := range map[string]int{"all": 0, "those of the watches": 1} {
+		t.Run(name, func(t *testing.T) {
+			ns := kubetest.Need(t).Namespace(t)
+			ns.Deployment(t, "api", 1, imageOld)
+			cfg, p := through(t, ns.PortalConfig)
+			c := run(t, cfg, ns.Name)
+			until(t, c, api, "a view", func(r deploys.Rollout) bool { return fresh(r) && r.Exists })
+			p.deafen(spare)
+			begin := time.Now()
+			patch := []byte(`{"metadata":{"annotations":{"deploy-portal/deploy-id":"99"}}}`)
+			if _, err := ns.Admin.AppsV1().Deployments(ns.Name).Patch(t.Context(), "api", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			until(t, c, api, "the change", func(r deploys.Rollout) bool { return fresh(r) && r.DeployID == 99 })
+			took := time.Since(begin)
+			t.Logf("seen after %v", took)
+			if took > 15*time.Second {
+				t.Errorf("seen after %v", took)
+			}
+		})
+	}
+}
+
+func TestClusterDiscoversApps(t *testing.T) {
+	cluster := kubetest.Need(t)
+	prod, staging := cluster.Namespace(t), cluster.Namespace(t)
+	prod.CreateDeployment(t, "api", 0, "git.example.org/acme/api:aaaaaaa", func(d *appsv1.Deployment) {
+		s := &d.Spec.Template.Spec
+		s.Containers = append([]corev1.Container{{Name: "proxy", Image: "proxy:1"}}, s.Containers...)
+		s.InitContainers = []corev1.Container{{Name: "migrate", Image: "git.example.org/acme/api:aaaaaaa"}, {Name: "wait", Image: "git.example.org/acme/wait:1"}}
+	})
+	prod.CreateDeployment(t, "redis", 0, "redis:8")
+	staging.CreateDeployment(t, "admin", 0, "git.example.org/acme/web/admin:bbbbbbb")
+	c, err := kube.New(kube.Options{RegistryHost: "git.example.org", Envs: []kube.Env{
+		{Name: "staging", Namespace: staging.Name, Config: prod.PortalConfig}, {Name: "prod", Namespace: prod.Name, Config: prod.PortalConfig}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	until(t, c, api, "the api", func(r deploys.Rollout) bool { return fresh(r) && r.Exists })
+	until(t, c, deploys.Target{App: "admin", Env: "staging"}, "the admin", func(r deploys.Rollout) bool { return fresh(r) && r.Exists })
+	same(t, "apps", c.Apps(), []deploys.App{
+		{Target: deploys.Target{App: "admin", Env: "staging"}, Repository: "git.example.org/acme/web/admin", Git: "acme/web", Namespace: staging.Name,
+			Workload: "admin", Containers: []string{"admin"}, Stability: 10 * time.Second, Limit: 30 * time.Minute},
+		{Target: api, Repository: "git.example.org/acme/api", Git: "acme/api", Namespace: prod.Name,
+			Workload: "api", Containers: []string{"api", "migrate"}, Stability: 10 * time.Second, Limit: 30 * time.Minute},
+	})
+	_, err = c.App(deploys.Target{App: "redis", Env: "prod"})
+	same(t, "redis", sort(err), `not found: There is no app "redis" in prod; there is api.`)
 }
 
 func TestClusterNotThereAtTheStart(t *testing.T) {

@@ -3,6 +3,7 @@ package kube_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/randfill"
 	"sigs.k8s.io/yaml"
 
 	"deployportal/internal/deploys"
@@ -315,4 +320,44 @@ func FuzzSnapshot(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// Objects filled at random, tied together so that all of them are looked at.
+func TestSnapshotOfAnything(t *testing.T) {
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	fill := randfill.NewWithSeed(seed).NilChance(0.3).NumElements(0, 3).Funcs(
+		func(q *resource.Quantity, c randfill.Continue) {
+			*q = *resource.NewQuantity(c.Int63(), resource.DecimalSI)
+		},
+		func(f *metav1.FieldsV1, c randfill.Continue) { f.Raw = []byte(c.String(20)) },
+	)
+	for range 200 {
+		o := kube.Objects{Deployment: &appsv1.Deployment{}, ReplicaSets: make([]*appsv1.ReplicaSet, 2), Pods: make([]*corev1.Pod, 3), Events: make([]*corev1.Event, 6)}
+		fill.Fill(&o)
+		yes := true
+		if o.Deployment == nil {
+			continue
+		}
+		for i, rs := range o.ReplicaSets {
+			if rs != nil {
+				rs.UID = types.UID(fmt.Sprint("rs", i))
+				rs.OwnerReferences = []metav1.OwnerReference{{UID: o.Deployment.UID, Controller: &yes}}
+			}
+		}
+		for i, p := range o.Pods {
+			if p != nil {
+				p.UID = types.UID(fmt.Sprint("pod", i))
+				p.OwnerReferences = []metav1.OwnerReference{{UID: types.UID(fmt.Sprint("rs", i%2)), Controller: &yes}}
+			}
+		}
+		for i, e := range o.Events {
+			if e != nil {
+				e.InvolvedObject.UID = types.UID(fmt.Sprint("pod", i%3))
+			}
+		}
+		if _, err := json.Marshal(kube.Snapshot(o, now)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
