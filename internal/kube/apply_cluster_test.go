@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -195,6 +196,34 @@ func TestClusterApplyIsGuarded(t *testing.T) {
 		t.Errorf("Apply to what is gone = %v", err)
 	}
 	until(t, c, api, "the end of the Deployment", func(r deploys.Rollout) bool { return !r.Exists })
+}
+
+// Of many changes guarded by the same reading exactly one lands.
+func TestClusterOneOfManyLands(t *testing.T) {
+	ns := kubetest.Need(t).Namespace(t)
+	ns.CreateDeployment(t, "api", 0, imageOld, func(d *appsv1.Deployment) { d.Spec.Paused = true })
+	ns.WaitDeployment(t, "api", "observed", func(d *appsv1.Deployment) bool {
+		return d.Status.ObservedGeneration == d.Generation && len(d.Status.Conditions) > 0
+	})
+	c := run(t, ns.PortalConfig, ns.Name)
+	until(t, c, api, "a view", fresh)
+	r, err := c.Live(t.Context(), api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 20
+	outcomes := make(chan string, many)
+	for i := range many {
+		go func() {
+			_, err := c.Apply(context.Background(), change(r, fmt.Sprintf("git.example.org/acme/api:%07x", i)))
+			outcomes <- sort(err)
+		}()
+	}
+	count := map[string]int{}
+	for range many {
+		count[<-outcomes]++
+	}
+	same(t, "outcomes", count, map[string]int{"none": 1, "stale": many - 1})
 }
 
 func TestClusterRollbackKeepsTheOldPods(t *testing.T) {

@@ -5,9 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"k8s.io/client-go/rest"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/errs"
 	"deployportal/internal/kube"
 )
 
@@ -57,5 +59,25 @@ func TestAppsOfAList(t *testing.T) {
 	r, err := c.Rollout(deploys.Target{App: "api", Env: "prod"})
 	if err != nil || r.Exists || r.StaleSince.IsZero() {
 		t.Errorf("Rollout = %+v, %v", r, err)
+	}
+}
+
+func TestRunEndsWithoutACluster(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	c, stop := runFor(t, &rest.Config{Host: "http://127.0.0.1:1"}, "honeydue")
+	r := until(t, c, api, "the reason", func(r deploys.Rollout) bool {
+		return strings.HasPrefix(r.StaleWhy, "The cluster cannot be reached since ")
+	})
+	if err := c.Ready(api); errs.Public(err) != r.StaleWhy {
+		t.Errorf("Ready = %v", err)
+	}
+	stop()
+	goleak.VerifyNone(t, before)
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	o := load(b, "rolling")
+	for b.Loop() {
+		kube.Snapshot(o, now)
 	}
 }

@@ -151,6 +151,9 @@ func TestClusterOutOfReach(t *testing.T) {
 				t.Errorf("Ready = %v", err)
 			}
 			stop()
+			if r, err := c.Rollout(api); err != nil || fresh(r) {
+				t.Errorf("after the end of Run: %+v, %v", r, err)
+			}
 			goleak.VerifyNone(t, outOfReach, goleak.IgnoreAnyFunction("deployportal/internal/kube_test.(*proxy).serve"),
 				goleak.IgnoreAnyFunction("deployportal/internal/kube_test.(*proxy).copy"))
 		})
@@ -252,8 +255,10 @@ func TestClusterNamespaceDeleted(t *testing.T) {
 func TestClusterBells(t *testing.T) {
 	ns := kubetest.Need(t).Namespace(t)
 	ns.Deployment(t, "api", 1, imageOld)
+	begin := time.Now()
 	c := run(t, ns.PortalConfig, ns.Name)
 	until(t, c, api, "a view", func(r deploys.Rollout) bool { return fresh(r) && r.Exists })
+	t.Logf("from New to a fresh view: %v", time.Since(begin))
 	bell, stop := c.Watch(api)
 	defer stop()
 	other, stopOther := c.Watch(deploys.Target{App: "other", Env: "prod"})

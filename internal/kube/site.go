@@ -63,6 +63,7 @@ func (s *site) tend(ctx context.Context) {
 		s.next.stop()
 		s.view.stop()
 		s.wire.cut()
+		s.begin(s.now(), "The portal has not watched the cluster since %s.") // what was read stays, but ages
 	}()
 	var asked time.Time
 	timer := time.NewTimer(0)
