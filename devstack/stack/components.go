@@ -114,8 +114,10 @@ func (p *plan) schedulerArgs() []string {
 func (p *plan) clientArgs(component string, listen int) []string {
 	return []string{
 		p.kube, component,
-		"--kubeconfig=" + p.kubeconfig, "--authentication-kubeconfig=" + p.kubeconfig,
-		"--authorization-kubeconfig=" + p.kubeconfig, "--leader-elect=false",
+		"--kubeconfig=" + p.kubeconfig, "--leader-elect=false",
+		// Who may ask them is known here: looking it up in the cluster fails noisily in the first seconds of its life.
+		"--authentication-skip-lookup", "--client-ca-file=" + p.pki.caFile(),
+		"--authentication-kubeconfig=" + p.kubeconfig, "--authorization-kubeconfig=" + p.kubeconfig,
 		"--bind-address=127.0.0.1", "--secure-port=" + port(listen),
 		"--tls-cert-file=" + p.serving.certFile, "--tls-private-key-file=" + p.serving.keyFile,
 	}
@@ -123,7 +125,7 @@ func (p *plan) clientArgs(component string, listen int) []string {
 
 func (p *plan) kwokArgs() []string {
 	return []string{
-		p.kwok, "--config=" + p.path("kwok.yaml"), "--kubeconfig=" + p.kubeconfig, "--manage-all-nodes=true",
+		p.kwok, "--config=" + p.path("kwok.yaml"), "--kubeconfig=" + p.kubeconfig, "--manage-all-nodes=true", "--enable-crds=Logs",
 		"--node-lease-duration-seconds=40", "--node-ip=127.0.0.1",
 		"--server-address=" + loopback(p.ports.kwok), "--node-port=" + port(p.ports.kwok),
 		"--tls-cert-file=" + p.serving.certFile, "--tls-private-key-file=" + p.serving.keyFile,

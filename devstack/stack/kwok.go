@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"sigs.k8s.io/yaml"
 )
@@ -16,9 +17,12 @@ import (
 //go:embed stages
 var stages embed.FS
 
-// writeKwokConfig writes the stages, libraries included, to kwok.yaml in the state folder.
+// writeKwokConfig writes the stages, libraries included, to kwok.yaml in the state folder, and the pods' logs.
 func writeKwokConfig(plan *plan) error {
-	config, err := renderStages(stages)
+	if err := writePodLogs(plan.path("pod-logs")); err != nil {
+		return err
+	}
+	config, err := renderStages(stages, plan.path("pod-logs"))
 	if err != nil {
 		return err
 	}
@@ -28,7 +32,7 @@ func writeKwokConfig(plan *plan) error {
 	return nil
 }
 
-func renderStages(files fs.FS) ([]byte, error) {
+func renderStages(files fs.FS, logDir string) ([]byte, error) {
 	jq, err := fs.ReadFile(files, "stages/lib.jq")
 	if err != nil {
 		return nil, fmt.Errorf("read stage library: %w", err)
@@ -41,6 +45,7 @@ func renderStages(files fs.FS) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list stages: %w", err)
 	}
+	tpl = fmt.Appendf(tpl, "{{- define \"log-dir\" -}}%s{{- end -}}\n", filepath.ToSlash(logDir))
 	before := map[string]string{"key": string(jq), "expression": string(jq), "template": string(tpl)}
 	var out bytes.Buffer
 	for _, name := range names {

@@ -50,6 +50,7 @@ func node(number int, name string, plan *plan) map[string]any {
 		"spec": map[string]any{"podCIDR": fmt.Sprintf("10.42.%d.0/24", number)},
 		"status": map[string]any{
 			"capacity": size, "allocatable": size,
+			"daemonEndpoints": map[string]any{"kubeletEndpoint": map[string]any{"Port": plan.ports.kwok}},
 			"addresses": []any{
 				map[string]any{"type": "InternalIP", "address": fmt.Sprintf("10.90.0.%d", number)},
 				map[string]any{"type": "ExternalIP", "address": "127.0.0.1"}, // where kwok really answers for pod logs

@@ -64,12 +64,16 @@ func Start(ctx context.Context, opts Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{unlock: unlock, launcher: newLauncher(), failed: make(chan struct{}), closing: make(chan struct{})}
+	s := newStack(unlock)
 	if err := s.start(ctx, opts, source, state); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+func newStack(unlock func()) *Stack {
+	return &Stack{unlock: unlock, launcher: newLauncher(), failed: make(chan struct{}), closing: make(chan struct{})}
 }
 
 func (s *Stack) start(ctx context.Context, opts Options, source, state string) error {
@@ -122,6 +126,9 @@ func (s *Stack) bringUp(ctx context.Context, plan *plan) error {
 		return err
 	}
 	if err := s.await(ctx, "API server", s.apiReady); err != nil {
+		return err
+	}
+	if err := createLogsKind(ctx, s.api); err != nil {
 		return err
 	}
 	for _, c := range []struct {

@@ -30,8 +30,11 @@ func poll(ctx context.Context, every time.Duration, check func() (bool, error)) 
 func pollLast(ctx context.Context, every time.Duration, check func() error) error {
 	var last error
 	err := poll(ctx, every, func() (bool, error) {
-		last = check()
-		return last == nil, nil
+		err := check()
+		if err == nil || last == nil || ctx.Err() == nil { // a call that ctx cut short has nothing to say
+			last = err
+		}
+		return err == nil, nil
 	})
 	if err != nil && last != nil && !errors.Is(last, err) {
 		return fmt.Errorf("%w (last: %v)", err, last)

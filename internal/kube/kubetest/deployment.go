@@ -2,6 +2,7 @@ package kubetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -111,24 +112,30 @@ func (ns *Namespace) WaitPod(t testing.TB, app, what string, ok func(*corev1.Pod
 	return waitObject(t, fmt.Sprintf("a pod of %s to be %s", app, what), source, ok)
 }
 
-func waitObject[T interface {
-	runtime.Object
-	comparable
-}](t testing.TB, what string, source cache.ListerWatcher, ok func(T) bool) T {
+// waitObject watches without a resource version: the server then tells what there is before it tells what changes.
+func waitObject[T runtime.Object](t testing.TB, what string, source *cache.ListWatch, ok func(T) bool) T {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	var last, zero T
-	_, err := watchtools.UntilWithSync(ctx, source, zero, nil, func(e watch.Event) (bool, error) {
-		object, is := e.Object.(T)
-		if !is || e.Type == watch.Deleted {
-			return false, nil
+	var last T
+	for {
+		w, err := source.WatchWithContext(ctx, metav1.ListOptions{})
+		if err != nil {
+			t.Fatalf("watch for %s: %v", what, err)
 		}
-		last = object
-		return ok(object), nil
-	})
-	if err != nil {
-		t.Fatalf("wait for %s: %v; last seen: %+v", what, err, last)
+		_, err = watchtools.UntilWithoutRetry(ctx, w, func(e watch.Event) (bool, error) {
+			object, is := e.Object.(T)
+			if !is || e.Type == watch.Deleted {
+				return false, nil
+			}
+			last = object
+			return ok(object), nil
+		})
+		if err == nil {
+			return last
+		}
+		if !errors.Is(err, watchtools.ErrWatchClosed) || ctx.Err() != nil { // the server ends every watch after some minutes
+			t.Fatalf("wait for %s: %v; last seen: %+v", what, err, last)
+		}
 	}
-	return last
 }
