@@ -114,8 +114,10 @@ func (p *plan) schedulerArgs() []string {
 func (p *plan) clientArgs(component string, listen int) []string {
 	return []string{
 		p.kube, component,
-		"--kubeconfig=" + p.kubeconfig, "--authentication-kubeconfig=" + p.kubeconfig,
-		"--authorization-kubeconfig=" + p.kubeconfig, "--leader-elect=false",
+		"--kubeconfig=" + p.kubeconfig, "--leader-elect=false",
+		// Who may ask them is known here: looking it up in the cluster fails noisily in the first seconds of its life.
+		"--authentication-skip-lookup", "--client-ca-file=" + p.pki.caFile(),
+		"--authentication-kubeconfig=" + p.kubeconfig, "--authorization-kubeconfig=" + p.kubeconfig,
 		"--bind-address=127.0.0.1", "--secure-port=" + port(listen),
 		"--tls-cert-file=" + p.serving.certFile, "--tls-private-key-file=" + p.serving.keyFile,
 	}

@@ -39,7 +39,7 @@ func patchError(namespace, workload string, err error, sent bool) error {
 	s := status.Status()
 	sentence := line(s.Message, maxRefusal)
 	switch {
-	case strings.Contains(s.Message, "denied the request"): // admission webhooks and policies
+	case deniedByAdmission(s.Message):
 		return errs.Wrap(err, errs.Invalid, "The cluster refused the change: %s", sentence)
 	case strings.Contains(s.Message, "failed calling webhook"):
 		return errs.Wrap(err, errs.Unavailable, "The cluster did not take the change: %s", sentence)
@@ -61,6 +61,12 @@ func patchError(namespace, workload string, err error, sent bool) error {
 		return fmt.Errorf("%w: %w", deploys.ErrUnanswered, err)
 	}
 	return errs.Wrap(err, errs.Invalid, "The cluster refused the change: %s", sentence)
+}
+
+// deniedByAdmission recognises the texts that the API server itself puts before a webhook's and a policy's own.
+func deniedByAdmission(message string) bool {
+	return strings.Contains(message, "denied the request") ||
+		strings.Contains(message, "ValidatingAdmissionPolicy") && strings.Contains(message, "denied request")
 }
 
 // testFailed recognises the answer to a JSON patch that cannot be applied to the object as it is now: a test does not

@@ -28,10 +28,10 @@ func (c *Cluster) Live(ctx context.Context, t deploys.Target) (deploys.Rollout, 
 	if err != nil {
 		return deploys.Rollout{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, liveWait)
+	ctx, cancel := context.WithTimeout(e.site.logged(ctx), liveWait)
 	defer cancel()
 	d := &appsv1.Deployment{}
-	err = e.site.wire.apps.Get().Namespace(e.namespace).Resource("deployments").Name(workload).Do(ctx).Into(d)
+	err = e.site.wire.apps.Get().Namespace(e.namespace).Resource("deployments").Name(workload).MaxRetries(1).Do(ctx).Into(d)
 	switch {
 	case err == nil:
 		trimDeployment(d)
@@ -62,7 +62,7 @@ func (c *Cluster) Apply(ctx context.Context, change deploys.Change) (deploys.App
 	if err != nil {
 		return deploys.Applied{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patchWait)
+	ctx, cancel := context.WithTimeout(e.site.logged(ctx), patchWait)
 	defer cancel()
 	ctx, left := traceSent(ctx)
 	d := &appsv1.Deployment{}

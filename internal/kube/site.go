@@ -9,9 +9,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // How a cluster's health is watched over.
@@ -61,6 +63,7 @@ func (s *site) tend(ctx context.Context) {
 		s.next.stop()
 		s.view.stop()
 		s.wire.cut()
+		s.begin(s.now(), "The portal has not watched the cluster since %s.") // what was read stays, but ages
 	}()
 	var asked time.Time
 	timer := time.NewTimer(0)
@@ -99,7 +102,7 @@ func (s *site) pause(asked time.Time) time.Duration {
 // ask sends GET /readyz and draws the consequences: no answer begins staleness, an answer after that begins a new
 // view. Staleness ends only when that view is complete.
 func (s *site) ask(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, askWait)
+	ctx, cancel := context.WithTimeout(s.logged(ctx), askWait)
 	defer cancel()
 	status, _, err := s.wire.get(ctx, "/readyz")
 	if ctx.Err() == context.Canceled {
@@ -144,7 +147,7 @@ func (s *site) renew() {
 		s.log.Error("no view of the cluster can be built", "err", err)
 		return
 	}
-	v.start(context.Background(), s.log) // ended by stop, which also waits
+	v.start(s.logged(context.Background())) // ended by stop, which also waits
 	s.next = v
 }
 
@@ -179,6 +182,11 @@ func (s *site) begin(since time.Time, why string) {
 	}
 }
 
+// logged has client-go log where the package does; else it writes to the process's error stream.
+func (s *site) logged(ctx context.Context) context.Context {
+	return klog.NewContext(ctx, logr.FromSlogHandler(s.log.Handler()))
+}
+
 func (s *site) stale() bool {
 	since, _ := s.staleness()
 	return !since.IsZero()
@@ -191,7 +199,7 @@ func (s *site) staleness() (since time.Time, why string) {
 }
 
 func (s *site) learnVersion(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, askWait)
+	ctx, cancel := context.WithTimeout(s.logged(ctx), askWait)
 	defer cancel()
 	_, body, err := s.wire.get(ctx, "/version")
 	var answer struct {

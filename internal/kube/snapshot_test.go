@@ -1,10 +1,9 @@
 package kube_test
 
 import (
-	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,79 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/randfill"
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/kube"
 )
-
-var now = at("02:20:00")
-
-func at(clock string) time.Time {
-	t, err := time.Parse(time.RFC3339, "2026-11-20T"+clock+"Z")
-	if err != nil {
-		panic(err)
-	}
-	return t
-}
-
-const (
-	digestNew = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
-	digestOld = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
-	imageNew  = "git.example.org/acme/api:bbbbbbb@" + digestNew
-)
-
-// load reads the objects of testdata/<scenario>.
-func load(t testing.TB, scenario string) kube.Objects {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("testdata", scenario, "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("Glob(%s) = %v, %v", scenario, files, err)
-	}
-	var o kube.Objects
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, doc := range bytes.Split(b, []byte("\n---\n")) {
-			add(t, &o, doc)
-		}
-	}
-	return o
-}
-
-func add(t testing.TB, o *kube.Objects, doc []byte) {
-	t.Helper()
-	var head struct{ Kind string }
-	read := func(into any) {
-		if err := yaml.Unmarshal(doc, into); err != nil {
-			t.Fatalf("%v in\n%s", err, doc)
-		}
-	}
-	read(&head)
-	switch head.Kind {
-	case "Deployment":
-		o.Deployment = &appsv1.Deployment{}
-		read(o.Deployment)
-	case "ReplicaSet":
-		o.ReplicaSets = append(o.ReplicaSets, &appsv1.ReplicaSet{})
-		read(o.ReplicaSets[len(o.ReplicaSets)-1])
-	case "Pod":
-		o.Pods = append(o.Pods, &corev1.Pod{})
-		read(o.Pods[len(o.Pods)-1])
-	case "Event":
-		o.Events = append(o.Events, &corev1.Event{})
-		read(o.Events[len(o.Events)-1])
-	default:
-		t.Fatalf("a %q in\n%s", head.Kind, doc)
-	}
-}
-
-func snap(t testing.TB, scenario string) deploys.Rollout {
-	t.Helper()
-	return kube.Snapshot(load(t, scenario), now)
-}
 
 func same(t *testing.T, what string, got, want any) {
 	t.Helper()
@@ -315,4 +249,44 @@ func FuzzSnapshot(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// Objects filled at random, tied together so that all of them are looked at.
+func TestSnapshotOfAnything(t *testing.T) {
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	fill := randfill.NewWithSeed(seed).NilChance(0.3).NumElements(0, 3).Funcs(
+		func(q *resource.Quantity, c randfill.Continue) {
+			*q = *resource.NewQuantity(c.Int63(), resource.DecimalSI)
+		},
+		func(f *metav1.FieldsV1, c randfill.Continue) { f.Raw = []byte(c.String(20)) },
+	)
+	for range 200 {
+		o := kube.Objects{Deployment: &appsv1.Deployment{}, ReplicaSets: make([]*appsv1.ReplicaSet, 2), Pods: make([]*corev1.Pod, 3), Events: make([]*corev1.Event, 6)}
+		fill.Fill(&o)
+		yes := true
+		if o.Deployment == nil {
+			continue
+		}
+		for i, rs := range o.ReplicaSets {
+			if rs != nil {
+				rs.UID = types.UID(fmt.Sprint("rs", i))
+				rs.OwnerReferences = []metav1.OwnerReference{{UID: o.Deployment.UID, Controller: &yes}}
+			}
+		}
+		for i, p := range o.Pods {
+			if p != nil {
+				p.UID = types.UID(fmt.Sprint("pod", i))
+				p.OwnerReferences = []metav1.OwnerReference{{UID: types.UID(fmt.Sprint("rs", i%2)), Controller: &yes}}
+			}
+		}
+		for i, e := range o.Events {
+			if e != nil {
+				e.InvolvedObject.UID = types.UID(fmt.Sprint("pod", i%3))
+			}
+		}
+		if _, err := json.Marshal(kube.Snapshot(o, now)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
 )
 
 // watchQPS bounds what the watches of one cluster ask for: four lists and four watches per namespace at a start.
@@ -69,8 +65,8 @@ func newView(cfg *rest.Config, s *site) (*view, error) {
 }
 
 // start begins to read and watch; stop ends it.
-func (v *view) start(ctx context.Context, log *slog.Logger) {
-	ctx, v.cancel = context.WithCancel(klog.NewContext(ctx, logr.FromSlogHandler(log.Handler())))
+func (v *view) start(ctx context.Context) {
+	ctx, v.cancel = context.WithCancel(ctx)
 	for _, sp := range v.spaces {
 		for _, f := range sp.feeds {
 			v.wg.Go(func() { f.informer.RunWithContext(ctx) })
