@@ -140,12 +140,19 @@ func (s *Service) again(ctx context.Context, q sqlite.Querier, req Request) (Dep
 	return d, found, err
 }
 
+// Running tells whether Run has begun and its context has not ended: whether Start lets requests through at all.
+func (s *Service) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ctx != nil && s.ctx.Err() == nil
+}
+
 // open tells whether a target takes deploys now: the portal runs, its caches are synced and its open row is resumed.
 func (s *Service) open(t Target) error {
 	s.mu.Lock()
-	running, resuming := s.ctx != nil && s.ctx.Err() == nil, s.resuming[t]
+	resuming := s.resuming[t]
 	s.mu.Unlock()
-	if !running {
+	if !s.Running() {
 		return errs.New(errs.Unavailable, "The portal is starting or stopping. Try again in a moment.")
 	}
 	if err := s.cluster.Ready(t); err != nil {
