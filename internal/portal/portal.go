@@ -147,7 +147,10 @@ func (p *Portal) Run(ctx context.Context) error {
 
 	background, readers := errgroup.WithContext(readers)
 	background.Go(func() error { return p.cluster.Run(readers) })
-	background.Go(func() error { return p.gitea.Run(readers, p.cluster.Apps) })
+	background.Go(func() error {
+		p.gitea.Run(readers, p.cluster.Apps)
+		return nil
+	})
 	background.Go(func() error { return p.store.Accounts.Run(readers) })
 
 	doors, front := errgroup.WithContext(ctx)
