@@ -117,14 +117,9 @@ func place(ctx context.Context, tx *sqlite.Tx, t *tally) (window, bool, error) {
 		if err != nil || found || step == 2 {
 			return w, found, err
 		}
-		if step == 0 {
-			if err := flushDue(ctx, tx); err != nil {
-				return w, false, err
-			}
-		}
-		var rows int
-		if _, err := sqlite.Row(tx.QueryRow(ctx, `SELECT count(*) FROM refusals -- auth.place`).Scan(&rows)); err != nil {
-			return w, false, fmt.Errorf("counting the refusals: %w", err)
+		rows, err := openWindows(ctx, tx)
+		if err != nil {
+			return w, false, err
 		}
 		switch {
 		case rows < pairsExact, step == 1 && rows < pairsMost:
@@ -135,6 +130,20 @@ func place(ctx context.Context, tx *sqlite.Tx, t *tally) (window, bool, error) {
 			t.Subject = "(many)"
 		}
 	}
+}
+
+// openWindows counts the rows whose minute runs, after closing the others.
+func openWindows(ctx context.Context, tx *sqlite.Tx) (rows int, err error) {
+	var due int
+	_, err = sqlite.Row(tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE since <= ? OR since > ?) FROM refusals -- auth.openWindows`,
+		sqlite.Time{Time: tx.Now.Add(-foldFor)}, tx.Now).Scan(&rows, &due))
+	if err != nil {
+		return 0, fmt.Errorf("counting the refusals: %w", err)
+	}
+	if due > 0 {
+		err = flushDue(ctx, tx)
+	}
+	return rows - due, err
 }
 
 // window is the row of a pair: its minute and what is counted but not in the audit log yet.

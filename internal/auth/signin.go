@@ -24,9 +24,9 @@ type attempt struct {
 	subject string
 	key     limitKey
 
-	sentence string                                           // what a wrong password is answered with
-	prepare  func() string                                    // what else must be hashed when it was right; not in a transaction
-	success  func(tx *sqlite.Tx, hash string) (string, error) // what then is written; gives a token
+	sentence string                                                                          // what a wrong password is answered with
+	prepare  func() string                                                                   // when it was right: what else must be hashed, outside of any transaction
+	success  func(ctx context.Context, tx *sqlite.Tx, hash string) (token string, err error) // what then is written
 }
 
 // SignIn checks a name and a password and opens a session. The token goes to the browser and is stored nowhere; each
@@ -49,16 +49,16 @@ func (a *Accounts) SignIn(ctx context.Context, name, password, addr, userAgent, 
 	}
 	try.sentence = "Name or password is not right."
 	try.prepare = func() string { return a.renewed(who.hash, password) }
-	try.success = func(tx *sqlite.Tx, renewed string) (string, error) {
-		return open(context.WithoutCancel(ctx), tx, try, renewed, userAgent)
+	try.success = func(ctx context.Context, tx *sqlite.Tx, renewed string) (string, error) {
+		return open(ctx, tx, try, renewed, userAgent)
 	}
 	return a.prove(ctx, try, password)
 }
 
 // ChangePassword replaces the password of the session's own account. It ends all its sessions, this one too, and
-// opens a new one, whose token it returns. errs.Invalid for a new password that cannot be; errs.Forbidden when old
+// opens a new one, whose token it returns. errs.Invalid when wanted cannot be a password; errs.Forbidden when old
 // is wrong; errs.TooMany when it was wrong too often; errs.Unauthenticated when the session has ended meanwhile.
-func (a *Accounts) ChangePassword(ctx context.Context, s Session, old, new string) (token string, err error) {
+func (a *Accounts) ChangePassword(ctx context.Context, s Session, old, wanted string) (token string, err error) {
 	who, found, err := lookup(ctx, a.db, s.Actor.Name)
 	if err != nil {
 		return "", err
@@ -66,19 +66,19 @@ func (a *Accounts) ChangePassword(ctx context.Context, s Session, old, new strin
 	if !found || who.ID != s.AccountID {
 		return "", errEnded()
 	}
-	if old == new {
+	if old == wanted {
 		return "", errs.New(errs.Invalid, "The new password is the old one.")
 	}
-	if err := CheckPassword(new); err != nil {
+	if err := CheckPassword(wanted); err != nil {
 		return "", err
 	}
 	try := attempt{who: who, by: s.Actor, action: audit.UserPassword, subject: who.Name,
 		key: limitKey{account: a.nameKey(forChange, who.Name), known: true}}
 	try.sentence = "The old password is not right."
 	// In the slot that the old one was checked in: a change is one turn in the queue, not two.
-	try.prepare = func() string { return newPHC(new, a.params, a.derive).String() }
-	try.success = func(tx *sqlite.Tx, hash string) (string, error) {
-		return a.replaceOwn(context.WithoutCancel(ctx), tx, s, try.key, hash)
+	try.prepare = func() string { return newPHC(wanted, a.params, a.derive).String() }
+	try.success = func(ctx context.Context, tx *sqlite.Tx, hash string) (string, error) {
+		return a.replaceOwn(ctx, tx, s, try.key, hash)
 	}
 	return a.prove(ctx, try, old)
 }
@@ -103,9 +103,9 @@ func (a *Accounts) replaceOwn(ctx context.Context, tx *sqlite.Tx, s Session, key
 	return insertSession(ctx, tx, s.AccountID, s.Actor.Addr, s.UserAgent)
 }
 
-// prove checks a password under the limits and runs the attempt's success in the transaction that decides. Limits are asked three
-// times: at once, so that a locked attempt costs nothing; when its turn in the queue has come; and in the deciding
-// transaction, so that attempts at the same time get no answer beyond the limit.
+// prove checks a password under the limits and decides. Limits are asked three times: at once, so that a locked
+// attempt costs nothing; when its turn in the queue has come; and in the deciding transaction, so that attempts at
+// the same time get no answer beyond the limit.
 func (a *Accounts) prove(ctx context.Context, try attempt, password string) (string, error) {
 	if err := limited(ctx, a.db, a.db.Now(), try.key); err != nil {
 		return "", a.turnAway(ctx, try, err)
@@ -145,7 +145,7 @@ func (a *Accounts) decide(ctx context.Context, try attempt, good bool, hash stri
 			return err
 		}
 		if good {
-			token, err = try.success(tx, hash)
+			token, err = try.success(ctx, tx, hash)
 			return err
 		}
 		kind := errs.Unauthenticated
@@ -188,7 +188,7 @@ func (a *Accounts) verify(who stored, password string) (bool, error) {
 			return false, fmt.Errorf("account %d: %w", who.ID, err)
 		}
 	}
-	return h.matches(password, a.derive) && who.ID != 0, nil
+	return h.matches(password, a.derive) && who.ID != 0 && who.Disabled.IsZero(), nil
 }
 
 // stillGood looks again inside the transaction: the account may have been disabled, or its password changed, while

@@ -92,7 +92,7 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	if err := s.policy.Allow(req.Actor, auth.Deploy, req.Target.Env); err != nil {
 		return Deploy{}, err
 	}
-	if d, found, err := s.again(ctx, req); err != nil || found {
+	if d, found, err := s.again(ctx, s.db, req); err != nil || found {
 		return d, err
 	}
 	if err := req.check(s.tags); err != nil {
@@ -114,6 +114,9 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 		return Deploy{}, err
 	}
 	if err := s.record(ctx, req, &d); err != nil {
+		if errors.Is(err, errAgain) {
+			return d, nil
+		}
 		return Deploy{}, err
 	}
 	s.hub.ring(d.ID)
@@ -122,12 +125,15 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	return d, nil
 }
 
+// errAgain ends a transaction that found the deploy of the same key, made a moment ago by a second click.
+var errAgain = errors.New("asked for before")
+
 // again answers a request that was made before with the same key.
-func (s *Service) again(ctx context.Context, req Request) (Deploy, bool, error) {
+func (s *Service) again(ctx context.Context, q sqlite.Querier, req Request) (Deploy, bool, error) {
 	if req.Key == "" {
 		return Deploy{}, false, nil
 	}
-	d, found, err := get(ctx, s.db, `actor_id = ? AND source = ? AND request_key = ?`, req.Actor.ID, req.Actor.Source, req.Key)
+	d, found, err := get(ctx, q, `actor_id = ? AND source = ? AND request_key = ?`, req.Actor.ID, req.Actor.Source, req.Key)
 	if err == nil && found && d.Target != req.Target {
 		return Deploy{}, false, errs.New(errs.Conflict, "This form was already used for %s (deploy %d). Open the page again.", d.Target, d.ID)
 	}
@@ -237,7 +243,13 @@ func same(to, from Version) bool {
 
 // record is step 5: the row and its entry, or neither.
 func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
-	err := s.db.Write(ctx, func(tx *sqlite.Tx) error {
+	return s.db.Write(ctx, func(tx *sqlite.Tx) error {
+		if same, found, err := s.again(ctx, tx, req); err != nil {
+			return err
+		} else if found {
+			*d = same
+			return errAgain
+		}
 		if err := s.vacate(ctx, tx, req, d); err != nil {
 			return err
 		}
@@ -245,7 +257,7 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 		if d.ID, err = nextID(ctx, tx); err != nil {
 			return err
 		}
-		entry, err := audit.Append(ctx, tx, entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.RequestID))
+		entry, err := audit.Append(ctx, tx, entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID))
 		if err != nil {
 			return err
 		}
@@ -256,13 +268,6 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 		d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))
 		return err
 	})
-	if errors.Is(err, sqlite.ErrUnique) { // the same key, twice at once
-		if same, found, againErr := s.again(ctx, req); againErr == nil && found {
-			*d = same
-			return nil
-		}
-	}
-	return err
 }
 
 // vacate makes the target free for a new deploy, or refuses and names the one that holds it.
@@ -280,7 +285,7 @@ func (s *Service) vacate(ctx context.Context, tx *sqlite.Tx, req Request, d *Dep
 			req.Target, active.ID, active.To.Short(), active.ActorName, clock(active.Created))
 	}
 	sentence := fmt.Sprintf("Replaced by %s of %s.", article(d.Kind), req.Actor.Name)
-	return s.end(ctx, tx, active, outcome{status: Superseded, sentence: sentence, actor: req.Actor.Audit(), requestID: req.RequestID})
+	return s.end(ctx, tx, active, outcome{status: Superseded, sentence: sentence, actor: req.Actor.Audit(), requestID: req.Actor.RequestID})
 }
 
 func article(k Kind) string {
@@ -299,7 +304,7 @@ func (s *Service) reject(ctx context.Context, req Request, cause error) error {
 	if req.Return != nil {
 		d.RollbackOf = req.Return.Deploy
 	}
-	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.RequestID)
+	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID)
 	e.Outcome, e.Detail = "refused", errs.Public(cause)
 	err := s.db.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
 		_, err := audit.Append(ctx, tx, e)

@@ -98,21 +98,23 @@ func (c *Client) readImages(ctx context.Context, repository string, first []apiP
 	return s.found, nil
 }
 
-// fillCommits finds the commits behind the tags: what is known, then one page of history that begins at the newest
-// tag still unknown, then a few single look-ups. An error stops the asking, not the filling: it is returned beside
-// what is known.
+// fillCommits finds the commits behind the tags: what is known, then a page of history that begins at the newest tag
+// still unknown, then a few single look-ups. The newest push may be an old commit built again, whose history lacks
+// the later ones; then a second page is cheaper than looking each up. The first error ends the asking and is returned
+// beside what is known by then.
 func (c *Client) fillCommits(ctx context.Context, git string, images []deploys.Listed) error {
 	if git == "" {
 		return nil
 	}
 	open := c.knownCommits(git, images)
-	if len(open) > 1 {
+	for page := 0; len(open) > 1 && (page == 0 || page == 1 && len(open) > maxLookups); page++ {
 		_, _, err := c.commitPage(ctx, git, withoutExtras("sha", open[0], "limit", strconv.Itoa(pageSize)))
 		if err != nil {
 			err = c.apiFault("GET commits "+git+" "+open[0], err, "the commits of "+git, "Gitea has no commits of "+git+".")
-			if errs.KindOf(err) != errs.NotFound { // the tag may just not be a commit; the single look-ups tell
+			if errs.KindOf(err) != errs.NotFound {
 				return err
 			}
+			break // the tag may just not be a commit; the single look-ups tell
 		}
 		open = c.knownCommits(git, images)
 	}

@@ -214,7 +214,7 @@ func (s *Server) startDeploy(c echo.Context) error {
 		return err
 	}
 	req := deploys.Request{Target: targetOf(c), Image: w.image, Seen: deploys.Seen{From: get("seen_from"), To: get("seen_to")},
-		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason, RequestID: v.id}
+		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason}
 	if w.rollback != "" {
 		id, err := strconv.ParseInt(w.rollback, 10, 64)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -154,6 +155,9 @@ func encode(v any) []byte {
 	return b
 }
 
+// packers keeps compressors: each has close to a megabyte of tables, and a test pushes hundreds of images.
+var packers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // layerOf makes a small real layer: a compressed tar of one file.
 func layerOf(content string) (layer []byte, diffID string) {
 	var raw bytes.Buffer
@@ -163,7 +167,9 @@ func layerOf(content string) (layer []byte, diffID string) {
 	_, _ = t.Write([]byte(content))
 	_ = t.Close()
 	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
+	z := packers.Get().(*gzip.Writer)
+	defer packers.Put(z)
+	z.Reset(&packed)
 	_, _ = z.Write(raw.Bytes())
 	_ = z.Close()
 	return packed.Bytes(), digestOf(raw.Bytes())

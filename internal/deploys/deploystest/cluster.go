@@ -1,0 +1,285 @@
+// Package deploystest gives tests of the domain and of its doors a cluster and a registry in memory. The cluster
+// keeps the promises of deploys.Cluster that matter for the path of a deploy (guard, generation, template, owned
+// ReplicaSets); it has no controllers: a test moves a rollout by hand. What a real cluster does is proven on one.
+package deploystest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"deployportal/internal/deploys"
+	"deployportal/internal/errs"
+)
+
+// Digest is a digest made of a word, for readable tests.
+func Digest(word string) string {
+	sum := sha256.Sum256([]byte(word))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Repo is the image repository of the test apps.
+const Repo = "git.example.org/acme/"
+
+// Cluster is a cluster in memory. Fields that are functions, when set, come first.
+type Cluster struct {
+	// BeforeApply runs before a patch is looked at; an error is the answer.
+	BeforeApply func(deploys.Change) error
+	// AfterApply runs after a patch has landed; an error is the answer in place of the result.
+	AfterApply func(deploys.Change) error
+	// NotReady, when set, is what Ready and Live answer.
+	NotReady error
+
+	mu       sync.Mutex
+	now      func() time.Time
+	apps     []deploys.App
+	rollouts map[deploys.Target]*deploys.Rollout
+	bells    map[deploys.Target]map[chan struct{}]bool
+	applied  []deploys.Change
+	lives    int
+	serial   int
+}
+
+// NewCluster has an app with this name in every environment named, each with 3 healthy pods that run tag "0000001".
+func NewCluster(now func() time.Time, targets ...deploys.Target) *Cluster {
+	c := &Cluster{now: now, rollouts: map[deploys.Target]*deploys.Rollout{}, bells: map[deploys.Target]map[chan struct{}]bool{}}
+	for _, t := range targets {
+		c.apps = append(c.apps, deploys.App{Target: t, Repository: Repo + t.App, Git: "acme/" + t.App, Namespace: "honeydue",
+			Workload: t.App, Containers: []string{t.App}, Stability: 10 * time.Second, Limit: 30 * time.Minute})
+		c.serial++
+		r := &deploys.Rollout{Exists: true, UID: "uid-" + t.App, Generation: 1, ObservedGeneration: 1, ResourceVersion: strconv.Itoa(c.serial),
+			Desired: 3, ProgressDeadline: 10 * time.Minute, ChangedBy: "kubectl",
+			Images: map[string]string{t.App: Repo + t.App + ":0000001@" + Digest("0000001"), "sidecar": "example.org/sidecar:1"}}
+		r.Template = Template(r.Images)
+		c.rollouts[t] = r
+		c.replicaSet(r)
+		Complete(r, now().Add(-time.Hour))
+	}
+	return c
+}
+
+// Template is the hash the fake gives a pod template with these images.
+func Template(images map[string]string) string {
+	s := ""
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		s += name + "=" + images[name] + "\n"
+	}
+	return Digest(s)[len("sha256:"):]
+}
+
+// replicaSet makes the one with the present template newest, new or used again.
+func (c *Cluster) replicaSet(r *deploys.Rollout) {
+	for i, rs := range r.ReplicaSets {
+		if rs.Template == r.Template {
+			rs.DeployID, rs.Revision = r.DeployID, r.ReplicaSets[0].Revision+1
+			r.ReplicaSets = append([]deploys.ReplicaSet{rs}, slices.Delete(slices.Clone(r.ReplicaSets), i, i+1)...)
+			return
+		}
+	}
+	c.serial++
+	rs := deploys.ReplicaSet{Name: fmt.Sprintf("rs-%d", c.serial), UID: fmt.Sprintf("rs-uid-%d", c.serial), Template: r.Template,
+		DeployID: r.DeployID, Images: maps.Clone(r.Images), Created: c.now(), Revision: int64(len(r.ReplicaSets) + 1)}
+	r.ReplicaSets = append([]deploys.ReplicaSet{rs}, r.ReplicaSets...)
+}
+
+// Apps implements deploys.Cluster.
+func (c *Cluster) Apps() []deploys.App { return c.apps }
+
+// App implements deploys.Cluster.
+func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
+	for _, a := range c.apps {
+		if a.Target == t {
+			return a, nil
+		}
+	}
+	return deploys.App{}, errs.New(errs.NotFound, "There is no app %s.", t)
+}
+
+// Ready implements deploys.Cluster.
+func (c *Cluster) Ready(deploys.Target) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.NotReady
+}
+
+// SetNotReady makes Ready and Live answer err and rings every bell.
+func (c *Cluster) SetNotReady(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.NotReady = err
+	for t := range c.rollouts {
+		c.ring(t)
+	}
+}
+
+// Rollout implements deploys.Cluster.
+func (c *Cluster) Rollout(t deploys.Target) (deploys.Rollout, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.rollouts[t]
+	if !ok {
+		return deploys.Rollout{}, errs.New(errs.NotFound, "There is no app %s.", t)
+	}
+	return c.copy(r), nil
+}
+
+func (c *Cluster) copy(r *deploys.Rollout) deploys.Rollout {
+	out := *r
+	out.At = c.now()
+	out.Images = maps.Clone(r.Images)
+	out.Conditions = slices.Clone(r.Conditions)
+	out.ReplicaSets = slices.Clone(r.ReplicaSets)
+	out.Pods = slices.Clone(r.Pods)
+	for i := range out.Pods {
+		out.Pods[i].Containers = slices.Clone(out.Pods[i].Containers)
+	}
+	return out
+}
+
+// Live implements deploys.Cluster.
+func (c *Cluster) Live(_ context.Context, t deploys.Target) (deploys.Rollout, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lives++
+	if c.NotReady != nil {
+		return deploys.Rollout{}, c.NotReady
+	}
+	out := c.copy(c.rollouts[t])
+	out.ReplicaSets, out.Pods = nil, nil
+	return out, nil
+}
+
+// Watch implements deploys.Cluster.
+func (c *Cluster) Watch(t deploys.Target) (<-chan struct{}, func()) {
+	bell := make(chan struct{}, 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bells[t] == nil {
+		c.bells[t] = map[chan struct{}]bool{}
+	}
+	c.bells[t][bell] = true
+	return bell, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.bells[t], bell)
+	}
+}
+
+func (c *Cluster) ring(t deploys.Target) {
+	for bell := range c.bells[t] {
+		select {
+		case bell <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Apply implements deploys.Cluster: a guarded patch that bumps the generation and makes a new ReplicaSet, or uses an
+// old one with the same template again.
+func (c *Cluster) Apply(_ context.Context, ch deploys.Change) (deploys.Applied, error) {
+	if c.BeforeApply != nil {
+		if err := c.BeforeApply(ch); err != nil {
+			return deploys.Applied{}, err
+		}
+	}
+	a, err := c.land(ch)
+	if err == nil && c.AfterApply != nil {
+		err = c.AfterApply(ch)
+	}
+	return a, err
+}
+
+func (c *Cluster) land(ch deploys.Change) (deploys.Applied, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.rollouts[ch.Target]
+	if r == nil || !r.Exists {
+		return deploys.Applied{}, errs.New(errs.NotFound, "There is no such Deployment.")
+	}
+	if r.ResourceVersion != ch.ResourceVersion || r.UID != ch.UID {
+		return deploys.Applied{}, fmt.Errorf("the fake cluster: %w", deploys.ErrStale)
+	}
+	c.applied = append(c.applied, ch)
+	maps.Copy(r.Images, ch.Images)
+	r.DeployID, _ = strconv.ParseInt(ch.Annotations[deploys.AnnotationDeploy], 10, 64)
+	r.ChangedBy, r.ChangedAt = "deploy-portal", c.now()
+	c.retemplate(r)
+	c.ring(ch.Target)
+	return deploys.Applied{UID: r.UID, ResourceVersion: r.ResourceVersion, Generation: r.Generation, Template: r.Template}, nil
+}
+
+func (c *Cluster) retemplate(r *deploys.Rollout) {
+	c.serial++
+	r.Generation++
+	r.ResourceVersion = strconv.Itoa(c.serial)
+	r.Template = Template(r.Images)
+	c.replicaSet(r)
+}
+
+// Update changes a workload by hand and rings its bells, as any change in the cluster does.
+func (c *Cluster) Update(t deploys.Target, change func(*deploys.Rollout)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.rollouts[t]
+	change(r)
+	c.serial++
+	r.ResourceVersion = strconv.Itoa(c.serial)
+	c.ring(t)
+}
+
+// SetImage is kubectl set image: a new template that is not ours, with the annotations left as they are.
+func (c *Cluster) SetImage(t deploys.Target, container, image string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.rollouts[t]
+	r.Images[container] = image
+	r.ChangedBy, r.ChangedAt = "kubectl-set", c.now()
+	c.retemplate(r)
+	c.ring(t)
+}
+
+// Applied lists the patches that landed.
+func (c *Cluster) Applied() []deploys.Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.applied)
+}
+
+// Lives counts the direct reads.
+func (c *Cluster) Lives() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lives
+}
+
+// Complete makes r a rollout that is done: all pods of the newest ReplicaSet, ready since then, none of another.
+func Complete(r *deploys.Rollout, since time.Time) {
+	r.ObservedGeneration = r.Generation
+	r.Replicas, r.Updated, r.Ready, r.Available = r.Desired, r.Desired, r.Desired, r.Desired
+	rs := &r.ReplicaSets[0]
+	rs.Desired, rs.Replicas, rs.Ready = r.Desired, r.Desired, r.Desired
+	old := r.Pods
+	r.Pods = nil
+	for i := range int(r.Desired) {
+		name := fmt.Sprintf("%s-%d", rs.Name, i)
+		pod := deploys.Pod{Name: name, UID: "uid-" + name, ReplicaSet: rs.Name, Node: "node-1", Phase: "Running", Created: since.Add(-3 * time.Second),
+			Scheduled: since.Add(-3 * time.Second), Ready: true, ReadySince: since}
+		for _, was := range old {
+			if was.UID == pod.UID {
+				pod.Created = was.Created
+			}
+		}
+		for _, c := range slices.Sorted(maps.Keys(r.Images)) {
+			_, _, digest := deploys.SplitImage(r.Images[c])
+			pod.Containers = append(pod.Containers, deploys.Container{Name: c, Image: r.Images[c], ImageID: digest, State: "running",
+				Since: since.Add(-2 * time.Second), Started: true, Ready: true})
+		}
+		r.Pods = append(r.Pods, pod)
+	}
+}

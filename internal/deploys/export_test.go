@@ -1,0 +1,4 @@
+package deploys
+
+// CrashAt makes a service's runners stop dead where crash says so, as a killed process would.
+func CrashAt(s *Service, crash func(point string) bool) { s.crash = crash }

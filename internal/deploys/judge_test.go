@@ -1,0 +1,292 @@
+package deploys_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"deployportal/internal/deploys"
+	"deployportal/internal/deploys/deploystest"
+)
+
+var (
+	t0     = time.Date(2026, 11, 2, 14, 0, 0, 0, time.UTC)
+	digest = deploystest.Digest("abc1234")
+	pinned = "git.example.org/acme/api:abc1234@" + digest
+	basis  = deploys.Basis{
+		App: deploys.App{Target: api, Workload: "api", Containers: []string{"api"}, Stability: 10 * time.Second, Limit: 30 * time.Minute},
+		UID: "uid", Generation: 5, Template: "new", T0: t0,
+		To: deploys.Version{Repository: "git.example.org/acme/api", Tag: "abc1234", Digest: digest,
+			Images: map[string]string{"api": pinned}, Proofs: []string{digest, "sha256:amd64", "sha256:config"}},
+	}
+)
+
+// rolling is a rollout in the middle: 3 wanted, the old ReplicaSet full, nothing new yet.
+func rolling() deploys.Rollout {
+	return deploys.Rollout{Exists: true, UID: "uid", Generation: 5, ObservedGeneration: 5, Template: "new", Desired: 3,
+		Replicas: 3, Ready: 3, Available: 3, ProgressDeadline: 10 * time.Minute, ChangedBy: "deploy-portal",
+		Images:      map[string]string{"api": pinned},
+		ReplicaSets: []deploys.ReplicaSet{{Name: "rs-new", Template: "new"}, {Name: "rs-old", Template: "old"}},
+		Pods:        []deploys.Pod{oldPod(1), oldPod(2), oldPod(3)}}
+}
+
+// done is the same one complete, its pods ready since the given second.
+func done(second int) deploys.Rollout {
+	r := rolling()
+	r.Updated = 3
+	r.Pods = []deploys.Pod{newPod(1, second), newPod(2, second), newPod(3, second)}
+	return r
+}
+
+func oldPod(n int) deploys.Pod {
+	return deploys.Pod{Name: fmt.Sprintf("old-%d", n), UID: fmt.Sprintf("old-%d", n), ReplicaSet: "rs-old", Phase: "Running", Ready: true,
+		ReadySince: t0.Add(-time.Hour), Created: t0.Add(-time.Hour), Containers: []deploys.Container{{Name: "api", State: "running", Ready: true}}}
+}
+
+func newPod(n, second int) deploys.Pod {
+	return deploys.Pod{Name: fmt.Sprintf("new-%d", n), UID: fmt.Sprintf("new-%d", n), ReplicaSet: "rs-new", Phase: "Running", Ready: true,
+		ReadySince: sec(second), Created: t0.Add(time.Second), Containers: []deploys.Container{{Name: "api", Image: pinned, ImageID: digest,
+			State: "running", Ready: true, Started: true, Since: t0.Add(2 * time.Second)}}}
+}
+
+func sec(n int) time.Time { return t0.Add(time.Duration(n) * time.Second) }
+
+// starting is a rollout with one new pod in the given state beside the old ones.
+func starting(change func(*deploys.Pod, *deploys.Container)) deploys.Rollout {
+	r := rolling()
+	p := newPod(1, 0)
+	p.Ready, p.ReadySince = false, time.Time{}
+	p.Containers[0].Ready, p.Containers[0].Started = false, false
+	change(&p, &p.Containers[0])
+	r.Updated, r.Replicas = 1, 4
+	r.Pods = append(r.Pods, p)
+	return r
+}
+
+func waiting(reason, message string) deploys.Rollout {
+	return starting(func(_ *deploys.Pod, c *deploys.Container) {
+		c.State, c.Reason, c.Message, c.Since = "waiting", reason, message, time.Time{}
+	})
+}
+
+func crashing(restarts int32) deploys.Rollout {
+	return starting(func(_ *deploys.Pod, c *deploys.Container) {
+		c.State, c.Reason, c.Restarts = "waiting", "CrashLoopBackOff", restarts
+		c.Last = &deploys.Exit{Code: 2, Reason: "Error", Finished: sec(20)}
+	})
+}
+
+func startupProbe(http int, answer string, kills int32) deploys.Rollout {
+	return starting(func(_ *deploys.Pod, c *deploys.Container) {
+		c.Startup = &deploys.Probe{Ask: "GET /admin/ on port 3000", Period: 5 * time.Second, Threshold: 12, Fails: 12, HTTP: http, Answer: answer,
+			LastFail: sec(62), Kills: kills, LastKill: sec(62)}
+	})
+}
+
+func with(r deploys.Rollout, change func(*deploys.Rollout)) deploys.Rollout {
+	change(&r)
+	return r
+}
+
+// look is one snapshot at a second after T0.
+type look struct {
+	at int
+	r  deploys.Rollout
+}
+
+// TestJudge has a row for every rule of the design and for every known bug of other tools in this logic; what the
+// row is for stands in its name.
+func TestJudge(t *testing.T) {
+	confirmed := deploys.Facts{Pull: "The registry has no tag abc1234 in acme/api."}
+	stale := func(r deploys.Rollout, second int) deploys.Rollout {
+		r.StaleSince, r.StaleWhy = sec(second), "The cluster cannot be reached."
+		return r
+	}
+	exceeded := func(r deploys.Rollout) deploys.Rollout {
+		r.Conditions = []deploys.Condition{{Type: "Progressing", Reason: "ProgressDeadlineExceeded", Updated: t0.Add(-time.Minute)}}
+		return r
+	}
+	quota := func(r deploys.Rollout) deploys.Rollout {
+		r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: "FailedCreate", Message: "exceeded quota: pods"}}
+		return r
+	}
+	imageID := func(id string) deploys.Rollout {
+		return with(done(5), func(r *deploys.Rollout) {
+			for i := range r.Pods {
+				r.Pods[i].Containers = slices.Clone(r.Pods[i].Containers)
+				r.Pods[i].Containers[0].ImageID = id
+			}
+		})
+	}
+	restarted := func(r deploys.Rollout, pod int, restarts int32) deploys.Rollout {
+		r.Pods = slices.Clone(r.Pods)
+		c := r.Pods[pod].Containers[0]
+		c.Restarts, c.Last = restarts, &deploys.Exit{Code: 1, Finished: sec(11)}
+		r.Pods[pod].Containers = []deploys.Container{c}
+		return r
+	}
+	for _, c := range []struct {
+		name  string
+		facts deploys.Facts
+		looks []look
+		want  deploys.Status
+		say   string
+	}{
+		{"succeeded after the window", deploys.Facts{}, []look{{5, done(5)}, {15, done(5)}}, deploys.Succeeded, "3 of 3 pods run abc1234 and stayed well for 10 s."},
+		{"not before the window is over", deploys.Facts{}, []look{{5, done(5)}, {14, done(5)}}, deploys.Running, "must stay well until 14:00:15 UTC"},
+		{"crash loop with all counts complete a moment ago (kubernetes#31319)", deploys.Facts{}, []look{{40, crashing(2)}}, deploys.Failed, "crashes again and again: 2 restarts, it last ended with exit code 2."},
+		{"maxUnavailable is never subtracted (helm#2483)", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { r.Available = 2 })}, {60, with(done(5), func(r *deploys.Rollout) { r.Available = 2 })}}, deploys.Running, ""},
+		{"a deadline condition from before the patch (kubernetes#49637)", deploys.Facts{}, []look{{1, exceeded(rolling())}, {5, exceeded(rolling())}}, deploys.Running, "No new pod yet."},
+		{"rollback succeeds under a stale deadline condition (kubernaut#199)", deploys.Facts{}, []look{{5, exceeded(done(5))}, {16, exceeded(done(5))}}, deploys.Succeeded, ""},
+		{"status of an older spec (krane#325, helm#8660)", deploys.Facts{}, []look{{1, with(done(-100), func(r *deploys.Rollout) { r.ObservedGeneration = 4 })}, {60, with(done(-100), func(r *deploys.Rollout) { r.ObservedGeneration = 4 })}}, deploys.Running, "Waiting for Kubernetes"},
+		{"an older object in the cache", deploys.Facts{}, []look{{1, with(done(-100), func(r *deploys.Rollout) { r.Generation, r.ObservedGeneration, r.Template = 4, 4, "old" })}}, deploys.Running, "Waiting for Kubernetes"},
+		{"a controller that is down", deploys.Facts{}, []look{{1, with(rolling(), func(r *deploys.Rollout) { r.ObservedGeneration = 4 })}, {602, with(rolling(), func(r *deploys.Rollout) { r.ObservedGeneration = 4 })}}, deploys.Failed, "controller may be down"},
+		{"a dead watch is no verdict (kubernetes#40224)", deploys.Facts{}, []look{{1, rolling()}, {1300, stale(rolling(), 10)}}, deploys.Running, "Unknown since 14:00:10 UTC: The cluster cannot be reached."},
+		{"time without the cluster does not count", deploys.Facts{}, []look{{1, rolling()}, {1300, stale(rolling(), 10)}, {1301, rolling()}}, deploys.Running, "No new pod yet."},
+		{"right verdict when it is back", deploys.Facts{}, []look{{1, rolling()}, {1300, stale(rolling(), 10)}, {1310, done(20)}, {1321, done(20)}}, deploys.Succeeded, ""},
+		{"paused time does not count (kubernetes#36427)", deploys.Facts{}, []look{{1, rolling()}, {2, with(rolling(), func(r *deploys.Rollout) { r.Paused = true })}, {5000, with(rolling(), func(r *deploys.Rollout) { r.Paused = true })}, {5001, rolling()}}, deploys.Running, "No new pod yet."},
+		{"paused is said", deploys.Facts{}, []look{{1, with(rolling(), func(r *deploys.Rollout) { r.Paused = true })}}, deploys.Running, "kubectl rollout resume"},
+		{"the deadline counts from the last progress", deploys.Facts{}, []look{{1, rolling()}, {500, with(rolling(), func(r *deploys.Rollout) { r.Updated = 1; r.Replicas = 4 })}, {1000, with(rolling(), func(r *deploys.Rollout) { r.Updated = 1; r.Replicas = 4 })}}, deploys.Running, ""},
+		{"failed by the deadline", deploys.Facts{}, []look{{1, rolling()}, {602, rolling()}}, deploys.Failed, "No progress for 10 min. No new pod yet."},
+		{"a flapping pod makes no progress for ever (argo-rollouts#4047)", deploys.Facts{}, []look{{1, with(done(1), func(r *deploys.Rollout) { r.Available = 2 })}, {300, with(done(1), func(r *deploys.Rollout) { r.Available = 2; r.Pods[0].Ready = false })}, {500, with(done(1), func(r *deploys.Rollout) { r.Available = 2 })}, {602, with(done(1), func(r *deploys.Rollout) { r.Available = 2 })}}, deploys.Failed, "No progress for 10 min."},
+		{"the total limit", deploys.Facts{}, append(progressing(), look{1801, with(rolling(), func(r *deploys.Rollout) { r.Updated = 3; r.Replicas = 6 })}), deploys.Failed, "Not complete after 30 min, the limit"},
+		{"no deadline in the Deployment leaves the limit", deploys.Facts{}, []look{{1, with(rolling(), func(r *deploys.Rollout) { r.ProgressDeadline = (1<<31 - 1) * time.Second })}, {700, with(rolling(), func(r *deploys.Rollout) { r.ProgressDeadline = (1<<31 - 1) * time.Second })}}, deploys.Running, ""},
+		{"image not found, registry confirms (argo-cd#16720)", confirmed, []look{{3, waiting("ErrImagePull", "not found")}}, deploys.Failed, "The registry has no tag abc1234 in acme/api."},
+		{"image not found, registry not asked yet", deploys.Facts{}, []look{{3, waiting("ImagePullBackOff", "not found")}, {100, waiting("ImagePullBackOff", "not found")}}, deploys.Running, ""},
+		{"a missing Secret past the grace (argo-cd#1652)", deploys.Facts{}, []look{{3, waiting("CreateContainerConfigError", `secret "x" not found`)}, {8, waiting("CreateContainerConfigError", `secret "x" not found`)}}, deploys.Failed, `secret "x" not found`},
+		{"a Secret that is late (kubernetes#74755)", deploys.Facts{}, []look{{3, waiting("CreateContainerConfigError", `secret "x" not found`)}, {7, waiting("CreateContainerConfigError", `secret "x" not found`)}}, deploys.Running, ""},
+		{"the grace begins anew when it went away", deploys.Facts{}, []look{{3, waiting("CreateContainerConfigError", "x")}, {6, waiting("ContainerCreating", "")}, {9, waiting("CreateContainerConfigError", "x")}}, deploys.Running, ""},
+		{"exec format error", deploys.Facts{}, []look{{3, waiting("RunContainerError", "exec /app: exec format error")}}, deploys.Failed, "another architecture"},
+		{"one restart is no crash loop (samson#1051)", deploys.Facts{}, []look{{10, crashing(1)}}, deploys.Running, ""},
+		{"one bad probe is no failure (samson#1567)", deploys.Facts{}, []look{{10, starting(func(_ *deploys.Pod, c *deploys.Container) {
+			c.Readiness = &deploys.Probe{Ask: "GET / on port 80", Fails: 1, HTTP: 503, Answer: "HTTP 503", LastFail: sec(9)}
+		})}}, deploys.Running, ""},
+		{"startup probe: 404 through one budget (samson#3938)", deploys.Facts{}, []look{{63, startupProbe(404, "HTTP 404", 1)}}, deploys.Failed, "GET /admin/ on port 3000 gave HTTP 404, at least 12 times, within its 1 min."},
+		{"startup probe: 503 through one budget", deploys.Facts{}, []look{{63, startupProbe(503, "HTTP 503", 1)}}, deploys.Running, ""},
+		{"startup probe: refused through two", deploys.Facts{}, []look{{125, startupProbe(0, "connection refused", 2)}}, deploys.Failed, "connection refused"},
+		{"startup probe: kills of an earlier rollout", deploys.Facts{}, []look{{5, with(startupProbe(404, "HTTP 404", 3), func(r *deploys.Rollout) {
+			p := r.Pods[3].Containers[0].Startup
+			p.LastFail, p.LastKill = t0.Add(-time.Minute), t0.Add(-time.Minute)
+		})}}, deploys.Running, ""},
+		{"one doomed, one fine: goes on", deploys.Facts{}, []look{{30, with(crashing(3), func(r *deploys.Rollout) { r.Pods = append(r.Pods, newPod(2, 5)); r.Updated = 2 })}}, deploys.Running, ""},
+		{"unschedulable waits", deploys.Facts{}, []look{{3, unschedulable()}, {500, unschedulable()}}, deploys.Running, ""},
+		{"unschedulable until the deadline, with its reason", deploys.Facts{}, []look{{3, unschedulable()}, {604, unschedulable()}}, deploys.Failed, "0/3 nodes are available"},
+		{"quota with nothing moving", deploys.Facts{}, []look{{1, quota(rolling())}, {17, quota(rolling())}}, deploys.Failed, "Kubernetes refuses to create the pods: exceeded quota: pods."},
+		{"quota while the rollout goes on", deploys.Facts{}, []look{{1, quota(rolling())}, {14, quota(with(rolling(), func(r *deploys.Rollout) { r.Updated = 1 }))}, {20, quota(with(rolling(), func(r *deploys.Rollout) { r.Updated = 1 }))}}, deploys.Running, ""},
+		{"the old image still runs (devtron#4159, coolify#11467)", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { r.Pods = append(r.Pods, oldPod(1)) })}, {60, with(done(5), func(r *deploys.Rollout) { r.Pods = append(r.Pods, oldPod(1)) })}}, deploys.Running, "1 old still to go"},
+		{"an old pod that terminates is no hindrance", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { p := oldPod(1); p.Deleting = true; r.Pods = append(r.Pods, p) })}, {16, done(5)}}, deploys.Succeeded, ""},
+		{"the digest of a platform manifest proves", deploys.Facts{}, []look{{5, imageID("sha256:amd64")}, {16, imageID("sha256:amd64")}}, deploys.Succeeded, ""},
+		{"the config digest proves", deploys.Facts{}, []look{{5, imageID("sha256:config")}, {16, imageID("sha256:config")}}, deploys.Succeeded, ""},
+		{"another manifest of the same config proves", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Proven}}, []look{{5, imageID("sha256:other")}, {16, imageID("sha256:other")}}, deploys.Succeeded, ""},
+		{"another image never succeeds", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Different}}, []look{{5, imageID("sha256:other")}, {60, imageID("sha256:other")}}, deploys.Running, "which is not the asked image"},
+		{"another image fails by the deadline, named", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Different}}, []look{{5, imageID("sha256:other")}, {606, imageID("sha256:other")}}, deploys.Failed, "which is not the asked image"},
+		{"a digest that nobody can tell: succeeded with a note", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Unresolvable}}, []look{{5, imageID("sha256:other")}, {16, imageID("sha256:other")}}, deploys.Succeeded, "(digest pinned, not proven"},
+		{"a digest not looked up yet waits", deploys.Facts{}, []look{{5, imageID("sha256:other")}, {60, imageID("sha256:other")}}, deploys.Running, ""},
+		{"a webhook that swaps the image", deploys.Facts{}, []look{{5, swapped()}, {60, swapped()}}, deploys.Running, "admission webhook"},
+		{"restart inside the window fails", deploys.Facts{}, []look{{5, done(5)}, {12, restarted(done(5), 1, 1)}}, deploys.Failed, "Container api of pod new-2 ended with exit code 1 after all pods were ready"},
+		{"restart before the window does not", deploys.Facts{}, []look{{5, restarted(done(5), 1, 1)}, {16, restarted(done(5), 1, 1)}}, deploys.Succeeded, ""},
+		{"old ReplicaSet used again: its restarts are history", deploys.Facts{}, []look{{1, history()}}, deploys.Succeeded, ""},
+		{"old ReplicaSet used again: a crash loop of before the rollout", deploys.Facts{}, []look{{1, with(crashing(7), func(r *deploys.Rollout) {
+			r.Pods[3].Created = t0.Add(-time.Hour)
+			r.Pods[3].Containers[0].Last.Finished = t0.Add(-time.Minute)
+		})}}, deploys.Running, ""},
+		{"scaled up inside the window: it does not begin anew", deploys.Facts{}, []look{{5, done(5)}, {12, scaled(12)}, {15, scaled(12)}}, deploys.Succeeded, "4 of 4"},
+		{"scaled by an HPA: desired is read again", deploys.Facts{}, []look{{5, done(5)}, {8, with(done(5), func(r *deploys.Rollout) { r.Desired, r.Generation, r.ObservedGeneration = 4, 6, 6 })}, {16, with(done(5), func(r *deploys.Rollout) { r.Desired, r.Generation, r.ObservedGeneration = 4, 6, 6 })}}, deploys.Running, ""},
+		{"template changed by somebody", deploys.Facts{}, []look{{5, with(rolling(), func(r *deploys.Rollout) { r.Template, r.Generation, r.ChangedBy = "theirs", 6, "kubectl-set" })}}, deploys.Superseded, "api was changed by kubectl-set."},
+		{"deleted", deploys.Facts{}, []look{{5, deploys.Rollout{}}}, deploys.Superseded, "was deleted"},
+		{"another object of that name", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { r.UID = "other" })}}, deploys.Superseded, "created anew"},
+		{"scaled to zero", deploys.Facts{}, []look{{5, with(rolling(), func(r *deploys.Rollout) { r.Desired, r.Replicas, r.Available, r.Pods = 0, 0, 0, nil })}}, deploys.Succeeded, "(scaled to 0"},
+		{"Recreate: nothing available in between is expected", deploys.Facts{}, []look{{1, with(rolling(), func(r *deploys.Rollout) { r.Recreate, r.Replicas, r.Available, r.Pods = true, 0, 0, nil })}, {60, with(rolling(), func(r *deploys.Rollout) { r.Recreate, r.Replicas, r.Available, r.Pods = true, 0, 0, nil })}}, deploys.Running, "No new pod yet."},
+		{"an evicted pod that was replaced does not count (krane#883)", deploys.Facts{}, []look{{5, done(5)}, {16, with(done(5), func(r *deploys.Rollout) {
+			p := newPod(9, 5)
+			p.Phase, p.Reason, p.Ready = "Failed", "Evicted", false
+			r.Pods = append(r.Pods, p)
+		})}}, deploys.Succeeded, ""},
+		{"pods say ready, the newest is not there yet (kubernetes#40496)", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { r.Pods = r.Pods[:2] })}, {60, with(done(5), func(r *deploys.Rollout) { r.Pods = r.Pods[:2] })}}, deploys.Running, ""},
+		{"a node whose clock is behind does not shorten the window", deploys.Facts{}, []look{{1, rolling()}, {60, done(-300)}, {64, done(-300)}}, deploys.Running, "must stay well"},
+		{"a node whose clock is ahead does not stretch it", deploys.Facts{}, []look{{1, rolling()}, {60, done(900)}, {70, done(900)}}, deploys.Succeeded, ""},
+		{"a sidecar that ends inside the window fails too", deploys.Facts{}, []look{{5, sidecar(0)}, {12, sidecar(1)}}, deploys.Failed, "Container proxy"},
+		{"an init container that ended well does not", deploys.Facts{}, []look{{5, initDone()}, {16, initDone()}}, deploys.Succeeded, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var v deploys.Verdict
+			var m deploys.Memory
+			for i, l := range c.looks {
+				if v, m = deploys.Judge(basis, c.facts, m, l.r, sec(l.at)); v.Status.IsTerminal() && i < len(c.looks)-1 {
+					t.Fatalf("%s already at second %d: %s", v.Status, l.at, v.Sentence)
+				}
+			}
+			said := v.Sentence
+			if v.Note != "" {
+				said += " (" + v.Note + ")"
+			}
+			if v.Status != c.want || !strings.Contains(said, c.say) {
+				t.Errorf("%s %q, want %s with %q", v.Status, said, c.want, c.say)
+			}
+		})
+	}
+}
+
+func progressing() (out []look) {
+	for i, at := range []int{1, 500, 1000, 1500} {
+		out = append(out, look{at, with(rolling(), func(r *deploys.Rollout) { r.Updated = int32(i); r.Replicas = 3 + int32(i) })})
+	}
+	return out
+}
+
+func unschedulable() deploys.Rollout {
+	return starting(func(p *deploys.Pod, c *deploys.Container) {
+		p.Phase, p.Waiting = "Pending", "0/3 nodes are available: 3 Insufficient cpu"
+		c.State, c.Since = "waiting", time.Time{}
+	})
+}
+
+func swapped() deploys.Rollout {
+	return with(done(5), func(r *deploys.Rollout) { r.Pods[0].Containers[0].Image = "mirror.example.org/api@sha256:beef" })
+}
+
+func history() deploys.Rollout {
+	return with(done(-3600), func(r *deploys.Rollout) {
+		for i := range r.Pods {
+			r.Pods[i].Created = t0.Add(-2 * time.Hour)
+			r.Pods[i].Containers[0].Restarts = 5
+			r.Pods[i].Containers[0].Last = &deploys.Exit{Code: 1, Finished: t0.Add(-time.Hour)}
+		}
+	})
+}
+
+func scaled(second int) deploys.Rollout {
+	return with(done(5), func(r *deploys.Rollout) {
+		r.Desired, r.Replicas, r.Updated, r.Available, r.Ready, r.Generation, r.ObservedGeneration = 4, 4, 4, 4, 4, 6, 6
+		r.Pods = append(r.Pods, newPod(4, second))
+	})
+}
+
+func sidecar(restarts int32) deploys.Rollout {
+	return with(done(5), func(r *deploys.Rollout) {
+		r.Pods[0].Containers = append(r.Pods[0].Containers, deploys.Container{Name: "proxy", Sidecar: true, State: "running", Ready: true, Restarts: restarts})
+	})
+}
+
+func initDone() deploys.Rollout {
+	return with(done(5), func(r *deploys.Rollout) {
+		r.Pods[0].Containers = append([]deploys.Container{{Name: "migrate", Init: true, State: "terminated", Ready: true,
+			Last: &deploys.Exit{Code: 0, Reason: "Completed", Finished: sec(3)}}}, r.Pods[0].Containers...)
+	})
+}
+
+// TestStatusTable asserts every pair of states.
+func TestStatusTable(t *testing.T) {
+	all := []deploys.Status{deploys.Pending, deploys.Running, deploys.Succeeded, deploys.Failed, deploys.Errored, deploys.Superseded}
+	allowed := "pending>running pending>errored pending>superseded running>succeeded running>failed running>errored running>superseded"
+	for _, from := range all {
+		for _, to := range all {
+			want := slices.Contains(strings.Fields(allowed), fmt.Sprintf("%s>%s", from, to))
+			if got := from.To(to) == nil; got != want {
+				t.Errorf("%s to %s: %v, want %v", from, to, got, want)
+			}
+		}
+	}
+}
