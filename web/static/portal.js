@@ -64,7 +64,8 @@
   }
   const news = () => { heard = Date.now(); trouble = signedOut = false; };
   const ours = (e) => e.target.id === "stream" || e.detail?.ctx?.sourceElement?.id === "stream";
-  const fault = (status) => { trouble = true; signedOut = status === 401; live(); };
+  // A refusal stays true until something is heard again; a try in between proves nothing.
+  const fault = (status) => { trouble = true; if (status) signedOut = status === 401; live(); };
 
   doc.addEventListener("beat", (e) => {
     news();
