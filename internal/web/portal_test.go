@@ -43,7 +43,7 @@ var grants = map[string]auth.Grant{
 
 // portal is a running server with a real store and domain and small outside worlds.
 type portal struct {
-	t        *testing.T
+	t        testing.TB
 	db       *sqlite.DB
 	accounts *auth.Accounts
 	service  *deploys.Service
@@ -71,7 +71,7 @@ func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 func (p *portal) now() time.Time { return time.Now().Add(time.Duration(p.ahead.Load())) }
 
 // newPortal starts a portal; edit changes its options and its server before it serves.
-func newPortal(t *testing.T, edit func(*Options), tune func(*Server)) *portal {
+func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 	t.Helper()
 	p := &portal{t: t, catalog: newCatalog(), log: &syncBuffer{}}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -26,7 +26,7 @@ type event struct{ id, name, data string }
 
 // reader is an open stream.
 type reader struct {
-	t    *testing.T
+	t    testing.TB
 	res  *http.Response
 	in   *bufio.Reader
 	stop func()
