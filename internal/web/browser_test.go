@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"deployportal/internal/auth"
 	"deployportal/web/templates"
 )
 
@@ -39,7 +40,7 @@ func TestInChromium(t *testing.T) {
 		}
 		t.Skip("no chromium:", err)
 	}
-	p := newPortal(t, nil, nil)
+	p := newPortal(t, nil, func(s *Server) { s.times.check = 100 * time.Millisecond })
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(bin), chromedp.NoSandbox,
 		chromedp.Flag("host-resolver-rules", "MAP portal.example 127.0.0.1"))
 	alloc, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
@@ -94,8 +95,17 @@ func TestInChromium(t *testing.T) {
 		t.Errorf("the tab is called %q", got)
 	}
 	mu.Lock()
-	defer mu.Unlock()
 	if len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", complaints)
+	}
+	mu.Unlock()
+	run(t, ctx, "opening the board", chromedp.Navigate(p.base))
+	run(t, ctx, "being live", chromedp.WaitVisible(`#live[data-state="ok"]`))
+	if err := p.accounts.Revoke(context.Background(), auth.CLIActor(), admin); err != nil {
+		t.Fatal(err)
+	}
+	run(t, ctx, "being told", chromedp.WaitVisible("#live-in"))
+	if got := run(t, ctx, "the words", chromedp.Text("#live [data-text]")); got != "signed out" {
+		t.Errorf("the page says %q", got)
 	}
 }
