@@ -15,7 +15,9 @@ func (*recorder) Helper() {}
 
 func (r *recorder) Fatal(args ...any) { r.end("fatal: " + fmt.Sprint(args...)) }
 
-func (r *recorder) Fatalf(format string, args ...any) { r.end("fatal: " + fmt.Sprintf(format, args...)) }
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.end("fatal: " + fmt.Sprintf(format, args...))
+}
 
 func (r *recorder) Skip(args ...any) { r.end("skip: " + fmt.Sprint(args...)) }
 
