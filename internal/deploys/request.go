@@ -21,8 +21,6 @@ type Request struct {
 	Actor    auth.Actor
 	Key      string // idempotency, scoped to actor and source: the same key gives the same deploy
 	Reason   string
-	// RequestID ties the audit entries to the request log.
-	RequestID string
 }
 
 // ReturnTo names what a rollback brings back.

@@ -40,9 +40,11 @@ func (s *Server) authRegistry(r *http.Request) (who *Account, ok bool) {
 }
 
 func (s *Server) byToken(token string) (*Account, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range s.o.Accounts {
-		if a := &s.o.Accounts[i]; a.Token == token && token != "" {
-			return a, true
+		if a := s.o.Accounts[i]; a.Token == token && token != "" {
+			return &a, true
 		}
 	}
 	return nil, false

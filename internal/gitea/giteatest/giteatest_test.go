@@ -1,4 +1,4 @@
-package giteatest
+package giteatest_test
 
 import (
 	"crypto/sha1"
@@ -8,18 +8,23 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"deployportal/internal/gitea/giteatest"
+	"deployportal/internal/gitea/giteatest/conformance"
 )
 
 // fake is the fake as a Backend.
 type fake struct {
-	s   *Server
+	s   *giteatest.Server
 	url string
+
+	tokens int
 }
 
 func newFake(t *testing.T) *fake {
 	var mu sync.Mutex
 	clock := time.Date(2026, 4, 23, 19, 0, 0, 0, time.UTC)
-	s := New(Options{SubPath: "/git", Now: func() time.Time {
+	s := giteatest.New(giteatest.Options{SubPath: "/git", Now: func() time.Time {
 		mu.Lock()
 		defer mu.Unlock()
 		clock = clock.Add(300 * time.Millisecond) // several pushes in one second, as on a real one
@@ -27,15 +32,16 @@ func newFake(t *testing.T) *fake {
 	}})
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(web.Close)
-	return &fake{s, web.URL + "/git"}
+	return &fake{s: s, url: web.URL + "/git"}
 }
 
 func (f *fake) URL() string   { return f.url }
 func (f *fake) Owner() string { return "acme" }
 
 func (f *fake) Token(_ *testing.T, member bool, scopes ...string) string {
-	token := fmt.Sprintf("token-%d", len(f.s.o.Accounts))
-	f.s.o.Accounts = append(f.s.o.Accounts, Account{Name: "someone", Token: token, Scopes: scopes, NoTeam: !member})
+	f.tokens++
+	token := fmt.Sprintf("token-%d", f.tokens)
+	f.s.AddAccount(giteatest.Account{Name: "someone", Token: token, Scopes: scopes, NoTeam: !member})
 	return token
 }
 
@@ -44,14 +50,14 @@ func (f *fake) History(_ *testing.T, repository string, subjects ...string) []st
 	for i, subject := range subjects {
 		sum := sha1.Sum([]byte(repository + subject))
 		sha := hex.EncodeToString(sum[:])
-		f.s.AddRepo("acme", repository, Commit{SHA: sha, Message: subject, Author: "Ana", At: time.Unix(int64(1776970000+i), 0).UTC()})
+		f.s.AddRepo("acme", repository, giteatest.Commit{SHA: sha, Message: subject, Author: "Ana", At: time.Unix(int64(1776970000+i), 0).UTC()})
 		all = append(all, sha)
 	}
 	return all
 }
 
-func (f *fake) SetStatus(_ *testing.T, repository, sha string, st Status) {
+func (f *fake) SetStatus(_ *testing.T, repository, sha string, st giteatest.Status) {
 	f.s.SetStatus("acme/"+repository, sha, st)
 }
 
-func TestConformance(t *testing.T) { Conformance(t, newFake(t)) }
+func TestConformance(t *testing.T) { conformance.Run(t, newFake(t)) }

@@ -1,6 +1,6 @@
 // Package giteatest is a small Gitea for tests and demos: the container registry, the package list, commits and
 // commit statuses, spoken over HTTP with the peculiarities of Gitea 1.26. What it claims to be like is written down
-// as Conformance, which a real Gitea must pass too.
+// as the package conformance, which a real Gitea must pass too.
 package giteatest
 
 import (
@@ -72,6 +72,13 @@ func New(o Options) *Server {
 	}
 	o.RootURL = strings.TrimRight(o.RootURL, "/")
 	return &Server{o: o, state: newState(o.Now)}
+}
+
+// AddAccount lets one more account in.
+func (s *Server) AddAccount(a Account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.o.Accounts = append(s.o.Accounts, a)
 }
 
 // AddRepo makes a git repository with commits, oldest first, or appends to one that exists.

@@ -1,4 +1,4 @@
-package giteatest
+package conformance
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"deployportal/internal/gitea/giteatest"
 )
 
 type row struct {
@@ -177,11 +179,11 @@ func (p *probe) statuses(t *testing.T) {
 	if body := ask(); got.State != "pending" || got.Total != 0 || !strings.Contains(body, `"statuses":null`) {
 		t.Errorf("without a status: %s, want pending, 0, null", body)
 	}
-	p.b.SetStatus(t, "built", sha, Status{Context: "ci/test", State: "success"})
+	p.b.SetStatus(t, "built", sha, giteatest.Status{Context: "ci/test", State: "success"})
 	if body := ask(); got.State != "success" || got.Total != 1 {
 		t.Errorf("after a success: %s", body)
 	}
-	p.b.SetStatus(t, "built", sha, Status{Context: "ci/lint", State: "warning"})
+	p.b.SetStatus(t, "built", sha, giteatest.Status{Context: "ci/lint", State: "warning"})
 	if body := ask(); got.State != "failure" || got.Total != 2 || got.Statuses[0].Status == "" {
 		t.Errorf("after a warning: %s, want failure", body)
 	}

@@ -1,4 +1,4 @@
-package giteatest
+package conformance
 
 import (
 	"encoding/json"

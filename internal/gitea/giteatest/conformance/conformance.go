@@ -1,6 +1,9 @@
-package giteatest
+// Package conformance holds a Gitea to what the portal counts on: the fake of giteatest passes it, and a real one must.
+package conformance
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -11,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"deployportal/internal/gitea/giteatest"
 )
 
 // Backend is a Gitea under test. Its owner is a private organisation.
@@ -24,11 +29,11 @@ type Backend interface {
 	// History makes a repository with commits of these subjects, oldest first, and gives their SHAs.
 	History(t *testing.T, repository string, subjects ...string) []string
 	// SetStatus reports a commit status on a full SHA.
-	SetStatus(t *testing.T, repository, sha string, st Status)
+	SetStatus(t *testing.T, repository, sha string, st giteatest.Status)
 }
 
-// Conformance holds a Gitea to what the portal counts on. The fake passes it, and a real Gitea must.
-func Conformance(t *testing.T, b Backend) {
+// Run holds a Gitea to what the portal counts on.
+func Run(t *testing.T, b Backend) {
 	p := newProbe(t, b)
 	t.Run("sign-in", p.signIn)
 	t.Run("tags", p.tagLists)
@@ -154,4 +159,9 @@ func (r reply) wantBody(t *testing.T, part string) reply {
 		t.Fatalf("body %.300q, want %q in it", r.body, part)
 	}
 	return r
+}
+
+func digestOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }

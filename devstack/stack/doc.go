@@ -1,0 +1,12 @@
+// Package stack starts and stops a development cluster: a real Kubernetes control plane (etcd, API server, controller
+// manager, scheduler) and, as its nodes, kwok. Everything listens on 127.0.0.1 with free ports, every key is made anew
+// by each start, and nothing is written outside the state folder and the user's cache folder.
+//
+// Start does it all:
+//
+//	s, err := stack.Start(ctx, stack.Options{State: ".dev/devstack", Progress: stack.NewProgress(os.Stderr)})
+//	if err != nil { ... }
+//	defer s.Close()
+//
+// The binaries come from the two modules beside this one (kube, kwok) and are built by the first start.
+package stack

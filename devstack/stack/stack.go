@@ -1,0 +1,267 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Options say how to start. The zero value works inside a checkout.
+type Options struct {
+	// State is the folder for data, keys, logs and devstack.json. Names devstack uses in it are overwritten, others are
+	// left alone. Empty means .dev/devstack in the checkout or, where another devstack runs there, .dev/devstack-2 and so on.
+	State string
+	// Source is the devstack folder of the checkout. Empty means: look for it from the working directory upwards.
+	Source string
+	// Cache holds built binaries. Empty means deployportal/devstack in the user's cache folder.
+	Cache string
+	// Progress tells a person what happens. Nil is silent.
+	Progress *Progress
+}
+
+// Info is what devstack.json says; programs find that file through the variable DEVSTACK.
+type Info struct {
+	Version         string   `json:"version"`         // of Kubernetes, "v1.34.4"
+	AdminKubeconfig string   `json:"adminKubeconfig"` // absolute path
+	Kubectl         []string `json:"kubectl"`         // command line that talks to this cluster as administrator
+	Server          string   `json:"server"`          // "https://127.0.0.1:PORT"
+	State           string   `json:"state"`           // absolute path; logs/ in it has a file per component
+}
+
+// Stack is a running cluster. Its methods may be called from any goroutine.
+type Stack struct {
+	info      Info
+	api       *API
+	ports     ports
+	caFile    string
+	launcher  *launcher
+	processes []*process // in the order of their start
+	beside    []*process // of Launch
+
+	failed    chan struct{} // closed when a component ends by itself
+	closing   chan struct{} // closed by Close
+	err       error         // read after failed
+	failOnce  sync.Once
+	closeOnce sync.Once
+	unlock    func()
+}
+
+// Start builds what is missing, starts the cluster and returns when the API answers, all nodes are Ready and the
+// controllers and the scheduler work. When ctx ends first, or a component ends by itself, everything already started is
+// stopped again; the error then names the component and quotes the end of its log.
+// After Start has returned, ctx has no meaning for the stack: it runs until Close.
+func Start(ctx context.Context, opts Options) (*Stack, error) {
+	source, err := findSource(opts.Source)
+	if err != nil {
+		return nil, err
+	}
+	state, unlock, err := openState(opts.State, source)
+	if err != nil {
+		return nil, err
+	}
+	s := newStack(unlock)
+	if err := s.start(ctx, opts, source, state); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func newStack(unlock func()) *Stack {
+	return &Stack{unlock: unlock, launcher: newLauncher(), failed: make(chan struct{}), closing: make(chan struct{})}
+}
+
+func (s *Stack) start(ctx context.Context, opts Options, source, state string) error {
+	cache, err := cacheDir(opts.Cache)
+	if err != nil {
+		return err
+	}
+	kube, kwok, version, err := binaries(source)
+	if err != nil {
+		return err
+	}
+	kubePath, err := kube.ensure(ctx, source, cache, opts.Progress)
+	if err != nil {
+		return err
+	}
+	kwokPath, err := kwok.ensure(ctx, source, cache, opts.Progress)
+	if err != nil {
+		return err
+	}
+	plan, err := newPlan(state, kubePath, kwokPath, version)
+	if err != nil {
+		return err
+	}
+	s.ports, s.caFile = plan.ports, plan.pki.caFile()
+	s.info = Info{
+		Version: version, AdminKubeconfig: plan.kubeconfig, Kubectl: plan.kubectl(),
+		Server: loopbackURL(plan.ports.api), State: state,
+	}
+	if s.api, err = newAPI(s.info.Server, plan.pki.pem, plan.admin); err != nil {
+		return err
+	}
+	end := opts.Progress.Step("starting " + kube.what)
+	err = s.bringUp(ctx, plan)
+	end(err)
+	return err
+}
+
+// bringUp starts the components in the order in which they need each other.
+func (s *Stack) bringUp(ctx context.Context, plan *plan) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("not ready within 2 minutes"))
+	defer cancel()
+	if err := writeKwokConfig(plan); err != nil {
+		return err
+	}
+	// The API server waits for etcd by itself, and its own start takes longer: both at once.
+	if err := s.launch(plan, "etcd", plan.etcdArgs()); err != nil {
+		return err
+	}
+	if err := s.launch(plan, "kube-apiserver", plan.apiServerArgs()); err != nil {
+		return err
+	}
+	if err := s.await(ctx, "API server", s.apiReady); err != nil {
+		return err
+	}
+	if err := createLogsKind(ctx, s.api); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		name string
+		argv []string
+	}{
+		{"kube-controller-manager", plan.controllerArgs()},
+		{"kube-scheduler", plan.schedulerArgs()},
+		{"kwok", plan.kwokArgs()},
+	} {
+		if err := s.launch(plan, c.name, c.argv); err != nil {
+			return err
+		}
+	}
+	if err := createNodes(ctx, s.api, plan); err != nil {
+		return err
+	}
+	if err := s.await(ctx, "nodes", s.nodesReady); err != nil {
+		return err
+	}
+	if err := s.await(ctx, "controllers", s.controllersReady); err != nil {
+		return err
+	}
+	if err := s.await(ctx, "scheduler", s.schedulerReady); err != nil {
+		return err
+	}
+	return s.writeInfo()
+}
+
+// launch starts a component and watches that it stays.
+func (s *Stack) launch(plan *plan, name string, argv []string) error {
+	p, err := s.launcher.start(name, plan.path("logs"), plan.env(), argv...)
+	if err != nil {
+		return err
+	}
+	s.processes = append(s.processes, p)
+	go func() {
+		<-p.done
+		s.componentEnded(p)
+	}()
+	return nil
+}
+
+// await polls a readiness check and gives up at once when a component has ended.
+func (s *Stack) await(ctx context.Context, what string, check func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.failed:
+			cancel(s.err)
+		case <-ctx.Done():
+		}
+	}()
+	err := pollLast(ctx, 50*time.Millisecond, func() error { return check(ctx) })
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-s.failed:
+		return s.err // without the "last" of the check: the component's own words are the cause
+	default:
+		return fmt.Errorf("wait for %s: %w", what, err)
+	}
+}
+
+// Info says where the cluster is.
+func (s *Stack) Info() Info { return s.info }
+
+// InfoFile is the path of devstack.json, the value for the variable DEVSTACK.
+func (s *Stack) InfoFile() string { return filepath.Join(s.info.State, "devstack.json") }
+
+// API is an administrator's client of the cluster.
+func (s *Stack) API() *API { return s.api }
+
+// Failed is closed when a component ended by itself; Err then says which.
+func (s *Stack) Failed() <-chan struct{} { return s.failed }
+
+// Err is nil until Failed is closed.
+func (s *Stack) Err() error {
+	select {
+	case <-s.failed:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// Close stops the cluster and removes its data and keys; the logs stay. It returns when every process is gone.
+// Further calls do nothing.
+func (s *Stack) Close() {
+	s.closeOnce.Do(func() {
+		close(s.closing)
+		s.stopAll()
+		s.launcher.close()
+		if s.info.State != "" {
+			clearState(s.info.State)
+		}
+		s.unlock()
+	})
+}
+
+// stopAll ends the components, last started first. Only etcd gets time to end by itself: nothing of the others outlives
+// the stack, and the API server's polite end takes a minute while watches are open.
+func (s *Stack) stopAll() {
+	for i := len(s.beside) - 1; i >= 0; i-- {
+		s.beside[i].signal(syscall.SIGTERM)
+		s.beside[i].waitGone(5 * time.Second)
+	}
+	for i := len(s.processes) - 1; i >= 0; i-- {
+		if s.processes[i].name != "etcd" {
+			s.processes[i].signal(syscall.SIGKILL)
+		}
+	}
+	for i := len(s.processes) - 1; i >= 0; i-- {
+		s.processes[i].signal(syscall.SIGTERM)
+		s.processes[i].waitGone(3 * time.Second)
+	}
+}
+
+// writeInfo writes devstack.json as the last act of a start: whoever sees the file can use the cluster.
+func (s *Stack) writeInfo() error {
+	text, err := json.MarshalIndent(s.info, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode devstack.json: %w", err)
+	}
+	tmp := s.InfoFile() + ".tmp"
+	if err := os.WriteFile(tmp, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write devstack.json: %w", err)
+	}
+	if err := os.Rename(tmp, s.InfoFile()); err != nil {
+		return fmt.Errorf("put devstack.json in place: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+// Package config reads what the portal needs to know: one YAML file, a few environment variables over it, secrets from
+// files of their own. Everything that is wrong is reported together.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Config is the whole configuration, checked.
+type Config struct {
+	Listen         string        `json:"listen"`          // host:port; loopback unless said otherwise
+	URL            string        `json:"url"`             // as people open it; empty: what the browser asked for
+	Database       string        `json:"database"`        // path of the SQLite file
+	TrustedProxies []string      `json:"trusted_proxies"` // networks whose X-Forwarded-For is believed
+	Gitea          Gitea         `json:"gitea"`
+	Tags           string        `json:"tags"` // regular expression of tags that may be deployed
+	Environments   []Environment `json:"environments"`
+	Apps           []App         `json:"apps"`
+	Stability      Duration      `json:"stability"`
+	Limit          Duration      `json:"limit"`
+
+	Proxies    []netip.Prefix `json:"-"` // TrustedProxies, parsed
+	TagPattern *regexp.Regexp `json:"-"` // Tags, compiled
+}
+
+// Gitea says where images and commits are.
+type Gitea struct {
+	URL       string `json:"url"`
+	Registry  string `json:"registry"` // host as it stands in image names; empty: the host of URL
+	User      string `json:"user"`
+	TokenFile string `json:"token_file"`
+
+	Token Secret `json:"-"` // what TokenFile holds
+}
+
+// Environment is a namespace of a cluster under the name people use.
+type Environment struct {
+	Name       string `json:"name"`
+	Namespace  string `json:"namespace"`
+	Kubeconfig string `json:"kubeconfig"` // empty: the ServiceAccount of the pod the portal runs in
+	Context    string `json:"context"`    // empty: the kubeconfig's current one
+}
+
+// App is one deployable thing. Only its name must be given.
+type App struct {
+	Name         string   `json:"name"`
+	Image        string   `json:"image"` // "owner/name" in the registry; empty: what the Deployment uses
+	Git          string   `json:"git"`   // "owner/name" of the git repository; empty: as Image
+	Environments []string `json:"environments"`
+	Workload     string   `json:"workload"`
+	Containers   []string `json:"containers"` // init containers too
+	Stability    Duration `json:"stability"`
+	Limit        Duration `json:"limit"`
+}
+
+// Duration is written like "90s" or "10m".
+type Duration struct{ time.Duration }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Duration) UnmarshalJSON(b []byte) (err error) {
+	s := strings.Trim(string(b), `"`)
+	if s == "null" || s == "" {
+		return nil
+	}
+	d.Duration, err = time.ParseDuration(s)
+	return err
+}
+
+// Secret is never printed, logged or written as JSON.
+type Secret string
+
+const redacted = "(secret)"
+
+// String hides the secret.
+func (Secret) String() string { return redacted }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return redacted }
+
+// MarshalJSON hides the secret.
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// Problems are all that is wrong with a configuration, a sentence each.
+type Problems []string
+
+// Error lists them, a line each.
+func (p Problems) Error() string { return strings.Join(p, "\n") }
+
+// Load reads the file at path, lays environment variables over it and checks the whole. The error is Problems when the
+// configuration is wrong. getenv is os.Getenv.
+func Load(path string, getenv func(string) string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, Problems{fmt.Sprintf("There is no configuration file %s. README.md shows one to start from.", path)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return Parse(text, getenv)
+}
+
+// Parse is Load for a text at hand.
+func Parse(text []byte, getenv func(string) string) (*Config, error) {
+	c := &Config{Listen: "127.0.0.1:8080", Database: "portal.db", Tags: `^[0-9a-f]{7,64}$`,
+		Stability: Duration{10 * time.Second}, Limit: Duration{30 * time.Minute}}
+	if err := yaml.UnmarshalStrict(text, c); err != nil {
+		return nil, Problems{"The configuration is no YAML of the expected shape: " + plain(err)}
+	}
+	for name, field := range map[string]*string{
+		"PORTAL_LISTEN": &c.Listen, "PORTAL_URL": &c.URL, "PORTAL_DATABASE": &c.Database, "PORTAL_GITEA_URL": &c.Gitea.URL,
+		"PORTAL_GITEA_USER": &c.Gitea.User, "PORTAL_GITEA_TOKEN_FILE": &c.Gitea.TokenFile,
+	} {
+		if v := getenv(name); v != "" {
+			*field = v
+		}
+	}
+	if p := c.check(); len(p) > 0 {
+		return nil, p
+	}
+	return c, nil
+}
+
+func plain(err error) string {
+	s := strings.TrimPrefix(err.Error(), "error unmarshaling JSON: while decoding JSON: ")
+	return strings.ReplaceAll(strings.TrimPrefix(s, "error converting YAML to JSON: "), "json: ", "")
+}
+
+func (c *Config) check() (p Problems) {
+	add := func(format string, args ...any) { p = append(p, fmt.Sprintf(format, args...)) }
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		add("listen: %q is no host:port, such as 127.0.0.1:8080.", c.Listen)
+	}
+	if c.URL != "" {
+		if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			add("url: %q is no http or https address.", c.URL)
+		}
+	}
+	if c.Database == "" {
+		add("database: the path of the database file is missing.")
+	}
+	for _, s := range c.TrustedProxies {
+		n, err := netip.ParsePrefix(s)
+		if err != nil {
+			add("trusted_proxies: %q is no network, such as 10.42.0.0/16.", s)
+		}
+		c.Proxies = append(c.Proxies, n)
+	}
+	re, err := regexp.Compile(c.Tags)
+	if err != nil {
+		add("tags: %q is no regular expression.", c.Tags)
+	}
+	c.TagPattern = re
+	if c.Stability.Duration <= 0 {
+		add("stability: must be more than 0, such as 10s.")
+	}
+	if c.Limit.Duration <= 0 {
+		add("limit: must be more than 0, such as 30m.")
+	}
+	c.checkGitea(add)
+	c.checkEnvironments(add)
+	c.checkApps(add)
+	return p
+}
+
+func (c *Config) checkGitea(add func(string, ...any)) {
+	g := &c.Gitea
+	u, err := url.Parse(g.URL)
+	switch {
+	case g.URL == "":
+		add("gitea.url: the address of your Gitea is missing.")
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		add("gitea.url: %q is no http or https address.", g.URL)
+	case u.User != nil:
+		add("gitea.url: holds a password. Put the token into a file and name it as gitea.token_file.")
+	default:
+		if g.Registry == "" {
+			g.Registry = u.Host
+		}
+	}
+	if (g.User == "") != (g.TokenFile == "") {
+		add("gitea: user and token_file go together.")
+	}
+	if g.TokenFile == "" {
+		return
+	}
+	token, err := os.ReadFile(g.TokenFile)
+	if err != nil {
+		add("gitea.token_file: %s cannot be read.", g.TokenFile)
+	} else if g.Token = Secret(strings.TrimSpace(string(token))); g.Token == "" {
+		add("gitea.token_file: %s is empty.", g.TokenFile)
+	}
+}
+
+var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
+
+func (c *Config) checkEnvironments(add func(string, ...any)) {
+	if len(c.Environments) == 0 {
+		add("environments: name at least one, with its namespace.")
+	}
+	seen := map[string]bool{}
+	for i, e := range c.Environments {
+		switch {
+		case !name.MatchString(e.Name):
+			add("environments[%d].name: %q is no name of lower-case letters, digits and dashes.", i, e.Name)
+		case seen[e.Name]:
+			add("environments[%d].name: %q is there twice.", i, e.Name)
+		}
+		seen[e.Name] = true
+		if !name.MatchString(e.Namespace) {
+			add("environments[%d].namespace: %q is no name of a namespace.", i, e.Namespace)
+		}
+		if e.Kubeconfig == "" {
+			continue
+		}
+		if _, err := os.Stat(e.Kubeconfig); err != nil {
+			add("environments[%d].kubeconfig: %s cannot be read.", i, e.Kubeconfig)
+		}
+	}
+}
+
+func (c *Config) checkApps(add func(string, ...any)) {
+	seen := map[string]bool{}
+	for i, a := range c.Apps {
+		switch {
+		case !name.MatchString(a.Name):
+			add("apps[%d].name: %q is no name of lower-case letters, digits and dashes.", i, a.Name)
+		case seen[a.Name]:
+			add("apps[%d].name: %q is there twice.", i, a.Name)
+		}
+		seen[a.Name] = true
+		for _, path := range []string{a.Image, a.Git} {
+			if path != "" && strings.Count(path, "/") < 1 {
+				add("apps[%d]: %q is no owner/name.", i, path)
+			}
+		}
+		for _, e := range a.Environments {
+			if !slices.ContainsFunc(c.Environments, func(env Environment) bool { return env.Name == e }) {
+				add("apps[%d].environments: there is no environment %q.", i, e)
+			}
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package config_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"deployportal/internal/config"
+)
+
+func none(string) string { return "" }
+
+func TestParse(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("s3cret-canary\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Parse([]byte(`
+url: https://deploy.example.org
+trusted_proxies: [10.42.0.0/16]
+gitea: {url: "https://git.example.org:3000/sub", user: portal, token_file: `+token+`}
+environments: [{name: prod, namespace: honeydue}]
+apps:
+- {name: api, image: acme/api, containers: [api, migrate], stability: 20s}
+`), func(name string) string {
+		return map[string]string{"PORTAL_LISTEN": "127.0.0.1:9999"}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:9999" || c.Gitea.Registry != "git.example.org:3000" || string(c.Gitea.Token) != "s3cret-canary" ||
+		c.Apps[0].Stability.Duration != 20*time.Second || c.Limit.Duration != 30*time.Minute || len(c.Proxies) != 1 {
+		t.Errorf("%+v", c)
+	}
+	asJSON, err := json.Marshal(c.Gitea.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{fmt.Sprintf("%+v %#v %s", c, c, c.Gitea.Token), string(asJSON)} {
+		if strings.Contains(s, "canary") {
+			t.Errorf("the token is printed: %s", s)
+		}
+	}
+}
+
+func TestEmptyListsAreValid(t *testing.T) {
+	c, err := config.Parse([]byte("gitea: {url: http://localhost:3000}\nenvironments: [{name: prod, namespace: honeydue}]\napps: []\ntrusted_proxies: []\n"), none)
+	if err != nil || len(c.Apps) != 0 {
+		t.Errorf("%v %+v", err, c)
+	}
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	_, err := config.Parse([]byte(`
+listen: nowhere
+url: ftp://x
+gitea: {user: a}
+environments: [{name: Prod, namespace: ""}]
+apps: [{name: api, environments: [moon]}]
+tags: "["
+`), none)
+	var p config.Problems
+	if !errors.As(err, &p) || len(p) != 8 {
+		t.Fatalf("%d problems:\n%v", len(p), err)
+	}
+	for i, want := range []string{"listen:", "url:", "tags:", "gitea.url:", "gitea: user and token_file", "environments[0].name", "environments[0].namespace", "apps[0].environments"} {
+		if !strings.HasPrefix(p[i], want) {
+			t.Errorf("problem %d is %q, want %s", i, p[i], want)
+		}
+	}
+}
+
+func TestUnknownFieldIsAProblem(t *testing.T) {
+	_, err := config.Parse([]byte("listn: 127.0.0.1:1\n"), none)
+	if err == nil || !strings.Contains(err.Error(), `unknown field "listn"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNoFile(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"), none)
+	if err == nil || !strings.Contains(err.Error(), "There is no configuration file") {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("listen: 1")
+	f.Add("environments: [{name: prod, namespace: x}]\ngitea: {url: http://x}")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := config.Parse([]byte(text), none)
+		if (c == nil) == (err == nil) {
+			t.Error("neither or both")
+		}
+	})
+}

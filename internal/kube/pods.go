@@ -1,0 +1,256 @@
+package kube
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"deployportal/internal/deploys"
+)
+
+const maxMessage = 1000 // runes of a message from the cluster that are kept
+
+// viewPod puts one pod together. Its events are those about its UID.
+func viewPod(p *corev1.Pod, replicaSet string, events []*corev1.Event) deploys.Pod {
+	v := deploys.Pod{
+		Name:       p.Name,
+		UID:        string(p.UID),
+		ReplicaSet: replicaSet,
+		Node:       p.Spec.NodeName,
+		Phase:      string(p.Status.Phase),
+		Deleting:   p.DeletionTimestamp != nil,
+		Reason:     p.Status.Reason,
+		Message:    line(p.Status.Message, maxMessage),
+		Created:    p.CreationTimestamp.Time,
+	}
+	if v.Phase == "" {
+		v.Phase = string(corev1.PodPending) // nothing has looked at it yet
+	}
+	for _, c := range p.Status.Conditions {
+		switch {
+		case c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue:
+			v.Scheduled = c.LastTransitionTime.Time
+		case c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue:
+			v.Ready = true
+			v.ReadySince = c.LastTransitionTime.Time
+		}
+	}
+	told := tell(events, p.CreationTimestamp.Time)
+	for i := range p.Spec.InitContainers {
+		c := viewContainer(&p.Spec.InitContainers[i], find(p.Status.InitContainerStatuses, p.Spec.InitContainers[i].Name), told)
+		always := p.Spec.InitContainers[i].RestartPolicy
+		c.Sidecar = always != nil && *always == corev1.ContainerRestartPolicyAlways
+		c.Init = !c.Sidecar
+		v.Containers = append(v.Containers, c)
+	}
+	for i := range p.Spec.Containers {
+		c := viewContainer(&p.Spec.Containers[i], find(p.Status.ContainerStatuses, p.Spec.Containers[i].Name), told)
+		v.Containers = append(v.Containers, c)
+	}
+	v.Waiting = waiting(p, v.Containers, told)
+	return v
+}
+
+func find(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
+	if i := slices.IndexFunc(all, func(s corev1.ContainerStatus) bool { return s.Name == name }); i >= 0 {
+		return &all[i]
+	}
+	return nil
+}
+
+// waiting says why a pod is not scheduled, or is scheduled and not set up. Events about the setting up outlive their
+// cause, so they count only while no container has begun.
+func waiting(p *corev1.Pod, containers []deploys.Container, told []said) string {
+	if p.Status.Phase != corev1.PodPending && p.Status.Phase != "" {
+		return ""
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status != corev1.ConditionTrue {
+			if c.Message != "" {
+				return line(c.Message, maxMessage)
+			}
+			return line(c.Reason, maxMessage)
+		}
+	}
+	for _, c := range containers {
+		if c.State != stateWaiting || c.Reason != "" && c.Reason != "ContainerCreating" && c.Reason != "PodInitializing" {
+			return "" // something began, or the container itself says what is wrong
+		}
+	}
+	var newest, hint said
+	for _, e := range told {
+		switch e.reason {
+		case "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedScheduling":
+			if !e.last.Before(newest.last) {
+				newest = e
+			}
+		case "FailedToRetrieveImagePullSecret":
+			hint = e // the pull may work without it: it only counts when nothing else is said
+		}
+	}
+	if newest.reason == "" {
+		newest = hint
+	}
+	if newest.reason == "FailedScheduling" && p.Spec.NodeName != "" {
+		return "" // it has a node by now
+	}
+	return line(newest.message, maxMessage)
+}
+
+// The states of a container.
+const (
+	stateWaiting    = "waiting"
+	stateRunning    = "running"
+	stateTerminated = "terminated"
+)
+
+func viewContainer(spec *corev1.Container, s *corev1.ContainerStatus, told []said) deploys.Container {
+	c := deploys.Container{Name: spec.Name, Image: spec.Image, State: stateWaiting}
+	if s != nil {
+		fillStatus(&c, s)
+		c.Started = c.State == stateRunning && spec.StartupProbe == nil
+		if s.Started != nil {
+			c.Started = *s.Started
+		}
+	}
+	c.Startup = viewProbe(spec.StartupProbe, spec.Ports)
+	c.Readiness = viewProbe(spec.ReadinessProbe, spec.Ports)
+	c.Liveness = viewProbe(spec.LivenessProbe, spec.Ports)
+	for _, e := range told {
+		if e.container == spec.Name {
+			hear(&c, e)
+		}
+	}
+	return c
+}
+
+func fillStatus(c *deploys.Container, s *corev1.ContainerStatus) {
+	c.ImageID = digest(s.ImageID)
+	c.Restarts = s.RestartCount
+	c.Ready = s.Ready
+	switch {
+	case s.State.Running != nil:
+		c.State = stateRunning
+		c.Since = s.State.Running.StartedAt.Time
+	case s.State.Terminated != nil:
+		c.State = stateTerminated
+		c.Reason = s.State.Terminated.Reason
+		c.Message = line(s.State.Terminated.Message, maxMessage)
+		c.Last = exit(s.State.Terminated)
+	case s.State.Waiting != nil:
+		c.Reason = s.State.Waiting.Reason
+		c.Message = line(s.State.Waiting.Message, maxMessage)
+	}
+	if c.Last == nil && s.LastTerminationState.Terminated != nil {
+		c.Last = exit(s.LastTerminationState.Terminated)
+	}
+}
+
+func exit(t *corev1.ContainerStateTerminated) *deploys.Exit {
+	return &deploys.Exit{
+		Code: t.ExitCode, Signal: t.Signal, Reason: t.Reason, Message: line(t.Message, maxMessage),
+		Started: t.StartedAt.Time, Finished: t.FinishedAt.Time,
+	}
+}
+
+// digest takes the digest out of an imageID. Runtimes write "repo@sha256:...", "docker-pullable://repo@sha256:..." or
+// "sha256:..." alone; anything else gives none.
+func digest(imageID string) string {
+	const algorithm, length = "sha256:", 64
+	i := strings.LastIndex(imageID, algorithm)
+	if i < 0 || i > 0 && imageID[i-1] != '@' && imageID[i-1] != '/' {
+		return ""
+	}
+	sum := imageID[i+len(algorithm):]
+	if len(sum) != length || strings.Trim(sum, "0123456789abcdef") != "" {
+		return ""
+	}
+	return algorithm + sum
+}
+
+// said is an event about a pod as Snapshot uses it.
+type said struct {
+	container   string // empty: about the pod
+	reason      string
+	message     string
+	count       int32
+	first, last time.Time
+}
+
+// skew is how far a node's clock may be behind the API server's. Events are stamped by the node's.
+const skew = time.Minute
+
+// tell takes what is said about a pod, oldest first. An event from before the pod was created is about another one
+// with the same name.
+func tell(events []*corev1.Event, created time.Time) []said {
+	all := make([]said, 0, len(events))
+	for _, e := range events {
+		s := said{
+			container: fieldContainer(e.InvolvedObject.FieldPath),
+			reason:    e.Reason,
+			message:   e.Message,
+			count:     max(e.Count, 1),
+			first:     firstTime(e),
+			last:      lastTime(e),
+		}
+		if e.Series != nil {
+			s.count = max(s.count, e.Series.Count)
+		}
+		if s.last.Before(created.Add(-skew)) {
+			continue
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b said) int {
+		return cmp.Or(a.last.Compare(b.last), cmp.Compare(order(a), order(b)), a.first.Compare(b.first), cmp.Compare(a.message, b.message))
+	})
+	return all
+}
+
+// order decides within one second, the finest that the old recorder writes: a pull begins before it ends.
+func order(s said) int {
+	if s.reason == "Pulling" {
+		return 0
+	}
+	return 1
+}
+
+// lastTime is when an event last happened. The old recorder writes lastTimestamp, the new one eventTime and a series;
+// an event with none of them happened when it was written.
+func lastTime(e *corev1.Event) time.Time {
+	at := e.LastTimestamp.Time
+	if e.EventTime.After(at) {
+		at = e.EventTime.Time
+	}
+	if e.Series != nil && e.Series.LastObservedTime.After(at) {
+		at = e.Series.LastObservedTime.Time
+	}
+	if at.IsZero() {
+		at = e.CreationTimestamp.Time
+	}
+	return at
+}
+
+func firstTime(e *corev1.Event) time.Time {
+	for _, t := range []time.Time{e.FirstTimestamp.Time, e.EventTime.Time} {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return lastTime(e)
+}
+
+// fieldContainer takes NAME out of "spec.containers{NAME}" or "spec.initContainers{NAME}".
+func fieldContainer(path string) string {
+	for _, prefix := range []string{"spec.containers{", "spec.initContainers{"} {
+		if rest, ok := strings.CutPrefix(path, prefix); ok {
+			if name, ok := strings.CutSuffix(rest, "}"); ok {
+				return name
+			}
+		}
+	}
+	return ""
+}

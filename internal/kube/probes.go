@@ -1,0 +1,213 @@
+package kube
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"deployportal/internal/deploys"
+)
+
+// hear takes in one event about a container. Events come oldest first, so the newest answer stays.
+func hear(c *deploys.Container, e said) {
+	switch e.reason {
+	case "Pulling":
+		c.PullStart = e.last
+		c.Pulled = ""
+	case "Pulled":
+		c.Pulled = pulled(e.message)
+	case "Unhealthy":
+		kind, output, ok := probeFailure(e.message)
+		if p := probeOf(c, kind); ok && p != nil {
+			p.Fails = addCount(p.Fails, e.count)
+			p.Answer, p.HTTP = answer(output)
+			p.LastFail = e.last
+			if p.FirstFail.IsZero() || e.first.Before(p.FirstFail) {
+				p.FirstFail = e.first
+			}
+		}
+	case "Killing":
+		kind, ok := probeKill(e.message, c.Name)
+		if p := probeOf(c, kind); ok && p != nil {
+			p.Kills = addCount(p.Kills, e.count)
+			p.LastKill = e.last
+		}
+	}
+}
+
+// addCount adds counts that the cluster gave without letting them wrap.
+func addCount(a, b int32) int32 {
+	if sum := int64(a) + int64(b); sum < 1<<31 {
+		return int32(sum)
+	}
+	return 1<<31 - 1
+}
+
+func probeOf(c *deploys.Container, kind string) *deploys.Probe {
+	switch kind {
+	case "startup":
+		return c.Startup
+	case "readiness":
+		return c.Readiness
+	case "liveness":
+		return c.Liveness
+	}
+	return nil
+}
+
+var pullTime = regexp.MustCompile(`^Successfully pulled image .{0,600}? in ([0-9][0-9a-zµ.]*)`)
+
+// pulled reads a Pulled event: how long the pull took, or "present".
+func pulled(message string) string {
+	if m := pullTime.FindStringSubmatch(message); m != nil {
+		return line(strings.TrimSuffix(m[1], "."), 32)
+	}
+	return "present"
+}
+
+// combined is what a recorder puts before the newest of more than ten different messages.
+const combined = "(combined from similar events): "
+
+var failure = regexp.MustCompile(`(?s)^(Startup|Readiness|Liveness) probe (?:failed|errored)(?: and resulted in \w+ state)?: ?(.*)$`)
+
+// probeFailure reads an Unhealthy event: which probe, and what it got.
+func probeFailure(message string) (kind, output string, ok bool) {
+	m := failure.FindStringSubmatch(strings.TrimPrefix(message, combined))
+	if m == nil {
+		return "", "", false
+	}
+	return strings.ToLower(m[1]), m[2], true
+}
+
+// probeKill reads a Killing event: "Container NAME failed startup probe, will be restarted". Other ends of a container
+// (the pod is deleted, its definition changed) have another text.
+func probeKill(message, container string) (kind string, ok bool) {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(message, combined), "Container "+container+" failed ")
+	if !ok {
+		return "", false
+	}
+	kind, _, ok = strings.Cut(rest, " probe")
+	return kind, ok
+}
+
+const httpFailure = "HTTP probe failed with statuscode: "
+
+// answers maps what stands in a failure to the words for it; the first that matches is taken.
+var answers = []struct{ text, short string }{
+	{"connection refused", "connection refused"},
+	{"server gave HTTP response to HTTPS client", "plain HTTP on an HTTPS probe"},
+	{"Client.Timeout exceeded", "timed out"},
+	{"context deadline exceeded", "timed out"},
+	{"DeadlineExceeded", "timed out"},
+	{"timeout: failed to connect service", "timed out"},
+	{"i/o timeout", "timed out"},
+	{"timed out", "timed out"},
+	{"connection reset by peer", "connection reset"},
+	{"no route to host", "no route to the pod"},
+	{"network is unreachable", "no route to the pod"},
+	{"no such host", "no such host"},
+	{"does not implement the grpc health protocol", "no gRPC health service"},
+	{"tls: ", "TLS failed"},
+	{"x509: ", "TLS failed"},
+	{"malformed HTTP", "not an HTTP answer"},
+	{"stopped after", "too many redirects"},
+}
+
+var unhealthy = regexp.MustCompile(`service unhealthy \(responded with "(\w+)"\)`)
+
+// answer puts a probe's failure in short, with the status code where it was an HTTP answer.
+func answer(output string) (short string, status int) {
+	if rest, ok := strings.CutPrefix(output, httpFailure); ok {
+		if n, err := strconv.Atoi(strings.TrimSpace(rest)); err == nil && n >= 100 && n <= 999 {
+			return fmt.Sprintf("HTTP %d", n), n
+		}
+	}
+	if m := unhealthy.FindStringSubmatch(output); m != nil {
+		return "gRPC answered " + line(m[1], 40), 0
+	}
+	for _, a := range answers {
+		if strings.Contains(output, a.text) {
+			return a.short, 0
+		}
+	}
+	// A request that ended without an answer: Get "http://...": EOF.
+	if strings.HasPrefix(output, "Get ") && strings.HasSuffix(output, "EOF") {
+		return "closed without an answer", 0
+	}
+	if short = line(output, 120); short == "" {
+		return "failed without a word", 0
+	}
+	return short, 0
+}
+
+// viewProbe says what a probe asks and how patient it is. Missing numbers are the API server's defaults.
+func viewProbe(p *corev1.Probe, ports []corev1.ContainerPort) *deploys.Probe {
+	if p == nil {
+		return nil
+	}
+	seconds := func(n, otherwise int32) time.Duration {
+		if n <= 0 {
+			n = otherwise
+		}
+		return time.Duration(n) * time.Second
+	}
+	v := &deploys.Probe{Ask: ask(p, ports), Delay: seconds(p.InitialDelaySeconds, 0), Period: seconds(p.PeriodSeconds, 10), Threshold: p.FailureThreshold}
+	if v.Threshold <= 0 {
+		v.Threshold = 3
+	}
+	return v
+}
+
+func ask(p *corev1.Probe, ports []corev1.ContainerPort) string {
+	switch {
+	case p.HTTPGet != nil:
+		path := p.HTTPGet.Path
+		if path == "" {
+			path = "/"
+		}
+		return line("GET "+path+" on "+host(p.HTTPGet.Host)+port(p.HTTPGet.Port, ports)+secure(p.HTTPGet.Scheme), 200)
+	case p.TCPSocket != nil:
+		return line("TCP connect to "+host(p.TCPSocket.Host)+port(p.TCPSocket.Port, ports), 200)
+	case p.GRPC != nil:
+		service := ""
+		if p.GRPC.Service != nil && *p.GRPC.Service != "" {
+			service = " " + *p.GRPC.Service
+		}
+		return line(fmt.Sprintf("gRPC%s on port %d", service, p.GRPC.Port), 200)
+	case p.Exec != nil:
+		return line("exec "+strings.Join(p.Exec.Command, " "), 200)
+	}
+	return "probe"
+}
+
+func host(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + " "
+}
+
+func secure(s corev1.URIScheme) string {
+	if s == corev1.URISchemeHTTPS {
+		return " over HTTPS"
+	}
+	return ""
+}
+
+// port gives the number behind a named port, where the container declares it.
+func port(p intstr.IntOrString, ports []corev1.ContainerPort) string {
+	if p.Type == intstr.Int {
+		return fmt.Sprintf("port %d", p.IntVal)
+	}
+	for _, declared := range ports {
+		if declared.Name == p.StrVal {
+			return fmt.Sprintf("port %d", declared.ContainerPort)
+		}
+	}
+	return "port " + p.StrVal
+}
