@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -19,7 +18,7 @@ var importRules = []rule{
 	{"library-listed", "a dependency is chosen, with a reason, not picked up", libraryListed},
 	{"library-place", "a library kept in one place can be replaced or updated there", libraryPlace},
 	{"library-through", "what a package must not do it must not have done for it either", libraryThrough},
-	{"library-required", "a row about a library that go.mod does not have is a leftover", libraryRequired},
+	{"library-used", "a row about a library that nobody imports is a leftover or a wish", libraryUsed},
 }
 
 func packageListed(m *module) ([]finding, error) {
@@ -84,8 +83,7 @@ func importAllowed(m *module) ([]finding, error) {
 
 func libraryListed(m *module) ([]finding, error) {
 	return m.eachImport(func(p *pkg, f *file, imported string) *finding {
-		first, _, _ := strings.Cut(imported, "/")
-		if !strings.Contains(first, ".") || slices.ContainsFunc(m.library, func(l libraryRow) bool { return l.matches(imported) }) {
+		if standard(imported) || strings.HasPrefix(imported, m.path+"/") || slices.ContainsFunc(m.library, func(l libraryRow) bool { return l.matches(imported) }) {
 			return nil
 		}
 		return new(findf(f.name, "%s is not in the table of libraries", imported))
@@ -179,22 +177,17 @@ func reach(imports map[string][]string, from string, match func(string) bool, se
 	return nil
 }
 
-var requireLine = regexp.MustCompile(`(?m)^(?:require)?\s*(\S+) v\S+`)
-
-func libraryRequired(m *module) ([]finding, error) {
-	gomod, err := m.read("go.mod")
-	if err != nil {
-		return nil, err
-	}
+func libraryUsed(m *module) ([]finding, error) {
 	var found []finding
 	for _, l := range m.library {
-		first, _, _ := strings.Cut(l.pattern, "/")
-		required := slices.ContainsFunc(requireLine.FindAllSubmatch(gomod, -1), func(match [][]byte) bool {
-			module := string(match[1])
-			return l.matches(module) || strings.HasPrefix(l.pattern, module+"/")
+		used := m.eachImport(func(_ *pkg, f *file, imported string) *finding {
+			if l.matches(imported) {
+				return new(findf(f.name, "uses it"))
+			}
+			return nil
 		})
-		if strings.Contains(first, ".") && !required {
-			found = append(found, findf(l.pattern, "go.mod does not require it"))
+		if !standard(l.pattern) && len(used) == 0 {
+			found = append(found, findf(l.pattern, "nothing imports it"))
 		}
 	}
 	return found, nil

@@ -43,10 +43,11 @@ type file struct {
 }
 
 // helper tells whether a package exists for tests only. Such a package may import testing and drive other programs, and
-// no production code may import it. The name shows it: deploystest, giteatest, testenv.
+// no production code may import it. The path shows it: deploystest, giteatest and what is below them, testenv.
 func helper(pkgPath string) bool {
-	base := path.Base(pkgPath)
-	return strings.HasSuffix(base, "test") || base == "testenv"
+	return slices.ContainsFunc(strings.Split(pkgPath, "/"), func(part string) bool {
+		return strings.HasSuffix(part, "test") || part == "testenv"
+	})
 }
 
 // production is every handwritten or generated file that ends up in the product.

@@ -22,7 +22,7 @@ func packageComment(m *module) ([]finding, error) {
 		var with []string
 		for _, f := range p.files {
 			inPackage := !strings.HasSuffix(f.ast.Name.Name, "_test")
-			if f.ast.Doc.Text() != "" && inPackage && !f.test {
+			if f.ast.Doc.Text() != "" && inPackage && !f.test && !f.generated {
 				with = append(with, f.name)
 			}
 		}

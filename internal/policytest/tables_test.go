@@ -14,7 +14,8 @@ type packageRow struct {
 	why        string
 }
 
-// A libraryRow is one line of the table "library | where | why". Its pattern stands for the path and all below it.
+// A libraryRow is one line of the table "library | where | why". Its pattern stands for the path and, unless it is of
+// the standard library, all below it.
 type libraryRow struct {
 	pattern string
 	kind    where
@@ -34,7 +35,13 @@ const (
 )
 
 func (l libraryRow) matches(imported string) bool {
-	return imported == l.pattern || strings.HasPrefix(imported, l.pattern+"/")
+	return imported == l.pattern || !standard(l.pattern) && strings.HasPrefix(imported, l.pattern+"/")
+}
+
+// standard tells whether an import path is of the standard library: all others begin with a host.
+func standard(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return !strings.Contains(first, ".")
 }
 
 // readTables reads both tables of ARCHITECTURE.md.
@@ -75,12 +82,12 @@ func (m *module) readTables() error {
 	return nil
 }
 
-// paths splits a list of packages. Names without a folder are those of internal.
+// paths splits a list of packages. "internal/" may be left out.
 func paths(list string) []string {
 	var out []string
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
-		if !strings.Contains(name, "/") && name != "migrations" {
+		if top, _, _ := strings.Cut(name, "/"); !slices.Contains([]string{"internal", "cmd", "web", "migrations"}, top) || name == "web" {
 			name = "internal/" + name
 		}
 		out = append(out, name)
