@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+mkdir -p bin
 failed=0
 
 unformatted=$(git ls-files -co --exclude-standard -- '*.go' | while read -r file; do
