@@ -115,7 +115,7 @@ func (userListCmd) Run(e *env) error {
 		_, _ = fmt.Fprintln(w, "NAME\tROLE\tSTATE")
 		for _, a := range list {
 			state := "enabled"
-			if a.Disabled {
+			if !a.Disabled.IsZero() {
 				state = "disabled"
 			}
 			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", a.Name, grants(a.Grants), state)

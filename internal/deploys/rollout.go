@@ -1,6 +1,9 @@
 package deploys
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Rollout is what the cluster is doing with one workload, as seen at one instant. It is an observation: it is
 // shown and judged, never the truth about a deploy. The zero value means nothing was seen yet.
@@ -83,6 +86,9 @@ type Pod struct {
 func (p Pod) Live() bool {
 	return !p.Deleting && (p.Phase == "Pending" || p.Phase == "Running" || p.Phase == "Unknown")
 }
+
+// Short is the part of the pod's name that tells it from its siblings: "7qpfx".
+func (p Pod) Short() string { return strings.TrimPrefix(p.Name, p.ReplicaSet+"-") }
 
 // Container is one container of a pod.
 type Container struct {
