@@ -60,7 +60,8 @@ func (s *Service) Run(ctx context.Context) error {
 		s.resume(d)
 	}
 	<-ctx.Done()
-	s.mu.Lock() // no launch after this: it looks at ctx under the lock
+	s.mu.Lock()
+	//lint:ignore SA2001 a barrier: no launch after this, for it looks at ctx under the lock
 	s.mu.Unlock()
 	s.wg.Wait()
 	return nil
