@@ -110,33 +110,15 @@ func (r *run) complete(c *Cause) *Cause {
 	return c
 }
 
-// Usual is how long the rollouts of a target took that ended well.
-type Usual struct {
-	Rollout time.Duration // the median from patch to outcome; 0: not known
-	Start   time.Duration // the longest a pod took from its creation to ready; 0: not known
-	Of      int           // how many deploys that is from
-}
-
-// Usual looks at the last ten good deploys of a target.
-func (s *Service) Usual(ctx context.Context, t Target) (Usual, error) {
-	good, err := list(ctx, s.db, `app = ? AND env = ? AND status = 'succeeded' AND patched_at IS NOT NULL ORDER BY id DESC LIMIT 10`, t.App, t.Env)
-	if err != nil || len(good) == 0 {
-		return Usual{}, err
-	}
-	u := Usual{Of: len(good)}
-	var took []time.Duration
+// usualStart is the longest a pod took from its creation to ready in the last ten good deploys of a target; 0: not known.
+func (s *Service) usualStart(ctx context.Context, t Target) (longest time.Duration, err error) {
+	good, err := list(ctx, s.db, `app = ? AND env = ? AND status = 'succeeded' AND rollout IS NOT NULL ORDER BY id DESC LIMIT 10`, t.App, t.Env)
 	for _, d := range good {
-		took = append(took, d.Finished.Sub(d.Patched))
-		if d.Rollout == nil {
-			continue
-		}
 		for _, p := range d.Rollout.podsOf(d.Template) {
 			if p.Created.After(d.Started.Add(-clockLeeway)) && p.Ready {
-				u.Start = max(u.Start, p.ReadySince.Sub(p.Created))
+				longest = max(longest, p.ReadySince.Sub(p.Created))
 			}
 		}
 	}
-	slices.Sort(took)
-	u.Rollout = took[len(took)/2]
-	return u, nil
+	return longest, err
 }

@@ -26,11 +26,10 @@ func (r *run) basis() Basis {
 func (r *run) watch() error {
 	bell, stop := r.s.cluster.Watch(r.d.Target)
 	defer stop()
-	usual, err := r.s.Usual(r.ctx, r.d.Target)
-	if err != nil && r.ctx.Err() == nil {
+	var err error
+	if r.usual, err = r.s.usualStart(r.ctx, r.d.Target); err != nil && r.ctx.Err() == nil {
 		return err
 	}
-	r.usual = usual.Start
 	var shown Rollout
 	if r.d.Rollout != nil {
 		shown = *r.d.Rollout
