@@ -16,9 +16,9 @@ if [ -n "$unformatted" ]; then
 fi
 
 for dir in $(git ls-files -co --exclude-standard -- '*.templ' | xargs -r -n1 dirname | sort -u); do
-	if ! go tool templ fmt -fail -stdout "$dir" >/dev/null 2>bin/templ-fmt.log; then
+	if ! go tool templ fmt -fail "$dir" 2>bin/templ-fmt.log; then
 		cat bin/templ-fmt.log >&2
-		echo "not as templ writes it: go tool templ fmt $dir" >&2
+		echo "not as templ writes it; now it is: $dir" >&2
 		failed=1
 	fi
 done
