@@ -26,6 +26,9 @@ func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[
 	}
 	if t.Active != nil {
 		p.Active = strip(t)
+		if replaces == 0 {
+			replaces = t.Active.ID // without it, the deploy would be refused; the confirm page says what it replaces
+		}
 	}
 	p.Registry = registryTrouble(t.Images)
 	if len(t.Images.Images) == 0 && p.Registry == nil {

@@ -165,7 +165,7 @@ func strip(t targetFacts) *templates.Strip {
 		if p.Ready && p.Live() && isNew(f, p) {
 			s.Done++
 		}
-		if !isNew(f, p) || !p.Live() || p.Ready || s.What != "" {
+		if !isNew(f, p) || !p.Live() || p.Ready || s.What != "" || !r.StaleSince.IsZero() {
 			continue
 		}
 		for _, c := range p.Containers {

@@ -159,7 +159,7 @@ func TestDeployView(t *testing.T) {
 			f.Deploy.Kind, f.Related = deploys.KindRollback, []templates.Related{{Text: "rolls back", ID: 318}}
 		}, "Rolling out", "done done now todo", []string{"rollback 319", "/deploys/318", "Deploy another instead"}, []string{"Roll back now"}},
 		{"stale", func(f *deployFacts) { f.Rollout.StaleSince = since(100 * time.Second) },
-			"Unknown since 14:01 UTC", "done done now todo", []string{"has not been seen since 14:01 UTC", "1 min ago"}, nil},
+			"Unknown since 14:01 UTC", "done done now todo", []string{"has not been seen since 14:01 UTC", "1 min ago", "0 s of 240 s"}, nil},
 		{"zero replicas", func(f *deployFacts) {
 			f.Rollout.Pods, f.Rollout.Desired, f.Rollout.Replicas, f.Rollout.Updated, f.Rollout.Available = nil, 0, 0, 0, 0
 		}, "Holding steady", "done done done now", []string{"scaled to zero"}, nil},

@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"deployportal/internal/deploys"
 	"deployportal/web/templates"
@@ -131,7 +130,8 @@ func podRow(f deployFacts, p deploys.Pod, isFresh bool) templates.PodRow {
 		ID: "pod-" + p.Name, Short: suffix(p.Name, p.ReplicaSet), Name: p.Name, Node: p.Node,
 		Mark: podMark(p),
 	}
-	var stopped time.Time // clocks of a finished deploy stand still where its last view was taken
+	// Clocks stand still where the last view was taken, when the deploy has ended or the cluster is not seen.
+	stopped := f.Rollout.StaleSince
 	if !active(f.Deploy.Status) {
 		stopped = f.Rollout.At
 	}

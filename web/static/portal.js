@@ -42,6 +42,7 @@
   // How live this page is. Each word is backed by something heard, or not heard, from the stream.
   let heard = 0, age = 0, stale = "", state = "", signedOut = false, trouble = false;
   const quiet = 25000; // two and a half beats
+  const first = $("live")?.querySelector("[data-text]").textContent.trim() || "";
   if ($("live")) { age = +$("live").dataset.age || 0; stale = $("live").dataset.stale || ""; }
   function live() {
     const el = $("live"), stream = $("stream");
@@ -50,7 +51,7 @@
     let next, text;
     if (stream.hasAttribute("data-done")) [next, text] = ["done", "finished"];
     else if (signedOut) [next, text] = ["bad", "signed out"];
-    else if (!heard) [next, text] = trouble ? ["busy", "connecting"] : ["", ""];
+    else if (!heard) [next, text] = trouble ? ["busy", "connecting, " + first] : ["", ""];
     else if (trouble || ago * 1000 > quiet) [next, text] = ["busy", "reconnecting, last update " + coarse(ago) + " ago"];
     else if (stale) [next, text] = ["unknown", stale];
     else [next, text] = ["ok", "live, " + coarse(age + ago) + " ago"];
@@ -64,7 +65,8 @@
   }
   const news = () => { heard = Date.now(); trouble = signedOut = false; };
   const ours = (e) => e.target.id === "stream" || e.detail?.ctx?.sourceElement?.id === "stream";
-  const fault = (status) => { trouble = true; signedOut = status === 401; live(); };
+  // A refusal stays true until something is heard again; a try in between proves nothing.
+  const fault = (status) => { trouble = true; if (status) signedOut = status === 401; live(); };
 
   doc.addEventListener("beat", (e) => {
     news();

@@ -516,7 +516,7 @@ func row(env string, r Row, now time.Time) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if r.Act != nil {
-			templ_7745c5c3_Err = act(*r.Act).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = liveAct(*r.Act).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

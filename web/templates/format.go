@@ -127,6 +127,12 @@ func shortDigest(digest string) string {
 // shortHash is the start of a hash, as people quote it.
 func shortHash(hash string) string { return hash[:min(12, len(hash))] }
 
+// titled is the page under the title that the stream's messages keep up to date.
+func (p DeployProps) titled() Page {
+	p.Page.Title = deployTitle(p.Live)
+	return p.Page
+}
+
 // deployTitle is the tab's title: the state first, because tabs cut the end off.
 func deployTitle(p DeployLiveProps) string {
 	return p.Mark.Word + ": " + p.App + " → " + p.To.Short + " in " + p.Env

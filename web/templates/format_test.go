@@ -91,7 +91,7 @@ func TestStreamElement(t *testing.T) {
 		t.Error(got)
 	}
 	last := render(t, DeployMessage(failedProps().Live, true))
-	if strings.Count(last, "<hx-partial") != 2 || !strings.HasPrefix(last, "<title>Failed: admin → 51d20be in prod</title>") {
+	if strings.Count(last, "<hx-partial") != 2 || !strings.HasPrefix(last, "<title>Failed: admin → 51d20be in prod · Deploy Portal</title>") {
 		t.Error(last[:200])
 	}
 	if strings.Contains(render(t, DeployMessage(deployProps().Live, false)), `hx-target="#stream"`) {

@@ -47,12 +47,12 @@ const (
 	PlaceUnknown Place = "" // the running one is not in the list
 )
 
-// Span is a stretch of time in which a target ran one image, or an attempt that came to nothing.
+// Span is a stretch of time in which a target ran one image, or an attempt that did not take over.
 type Span struct {
 	Image    Image
 	From     time.Time
 	To       time.Time // zero: still
-	Never    bool      // an attempt whose image never served
+	Never    bool      // an attempt that ended without taking over
 	Rollback bool
 	Who      string // "ana", or the field manager of an outside change
 	Door     string // "in the browser"; empty for an outside change

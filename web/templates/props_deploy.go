@@ -2,7 +2,7 @@ package templates
 
 import "time"
 
-// DeployProps is the page of one deploy. Live is all of it below the header.
+// DeployProps is the page of one deploy. Live is all of it below the header; Title is made from it.
 type DeployProps struct {
 	Page
 	Live DeployLiveProps

@@ -15,6 +15,7 @@ func targetPage(title string) Page {
 func spanList() []Span {
 	back := &Act{Text: "Roll back to this", Href: RollbackURL("prod", "api", 311, 0), Danger: true}
 	return []Span{
+		{Image: newer, From: past(time.Minute), Who: "ana", Door: "in the browser", Deploy: 319, Outcome: Mark{Busy, "Rolling out"}, Sentence: "under way"},
 		{Image: older, From: past(75 * time.Hour), Who: "ana", Door: "in the browser", Deploy: 317, Outcome: Mark{OK, "Succeeded"}},
 		{Image: broken, From: past(76 * time.Hour), Never: true, Who: "marta", Door: "in Slack", Deploy: 316, Outcome: Mark{Bad, "Failed"}, Sentence: "Startup probe GET /admin/ on port 3000 is answered with HTTP 404."},
 		{Image: middle, From: past(100 * time.Hour), To: past(75 * time.Hour), Who: "portal:auto", Door: "by itself", Deploy: 311, Rollback: true, Outcome: Mark{OK, "Succeeded"}, Back: back},

@@ -52,6 +52,7 @@ func deployProps() DeployProps {
 func ended(p DeployProps, mark Mark) DeployProps {
 	p.Stream = nil
 	p.Live.Active, p.Live.Mark = false, mark
+	p.Live.Created = past(302 * time.Second)
 	p.Live.Finished, p.Live.Took, p.Live.Usually = past(4*time.Minute), 62*time.Second, 0
 	p.Live.Acts = []Act{{Text: "Deploy again", Href: ConfirmURL("prod", "api", shaNew, 0)}}
 	return p
