@@ -174,3 +174,18 @@ func (p *page) deployID() int64 {
 	p.t.Fatalf("no deploy began: %s, %d\n%s", p.path, p.status, p.text("main"))
 	return 0
 }
+
+// shows tells whether a page says something, for conditions that are waited for.
+func (p *page) shows(sentence string) bool { return strings.Contains(p.text("main"), sentence) }
+
+// post sends ana's form without judging what comes back.
+func (w *world) post(action string, fields url.Values) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.url()+action, strings.NewReader(fields.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", w.url())
+	r.Header.Set("Cookie", w.ana.cookie)
+	return plainClient.Do(r)
+}

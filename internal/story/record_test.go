@@ -1,9 +1,11 @@
 package story_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"deployportal/internal/audit"
 	"deployportal/internal/sqlite"
@@ -25,7 +27,7 @@ func (w *world) read() *sqlite.DB {
 			w.t.Fatal(err)
 		}
 		w.db = db
-		w.t.Cleanup(func() { _ = db.Close() })
+		w.t.Cleanup(func() { _ = db.Close() }) // twice does no harm
 	}
 	return w.db
 }
@@ -112,4 +114,25 @@ func (w *world) thenDeploys(tag string) {
 	w.over(w.ana.deploy(tag), "succeeded", "2 of 2 pods run "+tag)
 	w.runs(w.pinned(tag))
 	w.whole()
+}
+
+// lockDatabase keeps the database from being written, as another program that opens it might.
+func (w *world) lockDatabase() (release func()) {
+	w.t.Helper()
+	locked, done, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	db := w.read()
+	go func() {
+		ended <- db.Write(context.Background(), func(*sqlite.Tx) error {
+			close(locked)
+			<-done
+			return nil
+		})
+	}()
+	w.wait(locked, "the database to be locked")
+	return sync.OnceFunc(func() {
+		close(done)
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	})
 }

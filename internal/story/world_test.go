@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -123,14 +124,14 @@ func newStage(t testing.TB, change ...func(*world)) *world {
 	w.write("token", []byte(giteaToken+"\n"))
 	w.write("portal.yaml", []byte(fmt.Sprintf(`
 listen: 127.0.0.1:0
-database: %[1]s/portal.db
-gitea: {url: %[2]q, user: portal, token_file: %[1]s/token}
+database: %[1]q
+gitea: {url: %[2]q, user: portal, token_file: %[8]q}
 environments:
-- {name: prod, namespace: %[3]s, kubeconfig: %[4]s}
+- {name: prod, namespace: %[3]s, kubeconfig: %[4]q}
 %[5]s
 apps: %[6]s
 stability: %[7]s
-`, w.dir, server.URL, w.ns.Name, w.gate.kubeconfig(t, w.ns), w.envs, w.apps, w.stability)))
+`, w.path("portal.db"), server.URL, w.ns.Name, w.gate.kubeconfig(t, w.ns), w.envs, w.apps, w.stability, w.path("token"))))
 	return w
 }
 
@@ -219,6 +220,16 @@ func (w *world) reap(p *process) {
 	}
 }
 
+// stop ends the portal in peace, and closes the test's own view of the database, so that the file is whole by itself.
+func (w *world) stop() {
+	w.t.Helper()
+	if w.db != nil {
+		_ = w.db.Close()
+		w.db = nil
+	}
+	w.reap(w.proc)
+}
+
 // kill ends the portal as a power cut would: it gets no chance to do anything.
 func (w *world) kill() {
 	w.t.Helper()
@@ -270,9 +281,28 @@ func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(40 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("waited in vain for %s\n%s", what, w.log())
+			w.t.Fatalf("waited in vain for %s\n%s\n%s", what, w.log(), w.story())
 		}
 	}
+}
+
+// story is what the database knows, for a test that failed.
+func (w *world) story() string {
+	var b strings.Builder
+	rows, err := w.read().Query(context.Background(), `SELECT deploy_id || ' ' || at || ' ' || kind || ' ' || text FROM deploy_events
+		UNION ALL SELECT id || ' ' || status || ' ' || sentence || ' ' || ifnull(rollout, '') || memory FROM deploys`)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return err.Error()
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
 }
 
 // reached waits until a held request has come to the gate.
@@ -316,4 +346,15 @@ func idOf(path string) int64 {
 		return 0
 	}
 	return n
+}
+
+// onManifest calls f, once, when the registry is asked for a tag's manifest, before it answers.
+func (w *world) onManifest(tag string, f func()) {
+	var once sync.Once
+	w.gitea.Intercept(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasSuffix(r.URL.Path, "/manifests/"+tag) {
+			once.Do(f)
+		}
+		next.ServeHTTP(rw, r)
+	})
 }
