@@ -136,3 +136,15 @@ func (w *world) lockDatabase() (release func()) {
 		}
 	})
 }
+
+// forge writes to the database behind the portal's back: time that passes, mostly.
+func (w *world) forge(statement string) {
+	w.t.Helper()
+	err := w.read().Write(w.t.Context(), func(tx *sqlite.Tx) error {
+		_, err := tx.Exec(context.Background(), statement)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
