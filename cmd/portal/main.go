@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -127,15 +128,31 @@ func (versionCmd) Run(e *env) error {
 	return err
 }
 
-type serveCmd struct{}
+type serveCmd struct {
+	WaitForAccount bool `help:"Where the portal may not listen because there is no account yet: wait for the first one instead of ending."`
+}
+
+// accountPoll is how often a waiting portal looks for the first account.
+const accountPoll = 3 * time.Second
 
 // Run serves until a signal comes.
-func (serveCmd) Run(e *env) (err error) {
+func (c serveCmd) Run(e *env) (err error) {
 	cfg, err := e.load()
 	if err != nil {
 		return err
 	}
 	p, err := portal.New(e.ctx, cfg, e.log, version)
+	for told := false; c.WaitForAccount && errors.Is(err, portal.ErrNoAccount); p, err = portal.New(e.ctx, cfg, e.log, version) {
+		if !told {
+			e.log.Warn(errs.Public(err))
+			told = true
+		}
+		select {
+		case <-e.ctx.Done():
+			return nil
+		case <-time.After(accountPoll):
+		}
+	}
 	if err != nil {
 		return err
 	}
