@@ -75,28 +75,26 @@ func (f Filter) within(low, high int64) cond {
 	return c
 }
 
-// lanes gives disjoint conditions that together are what f asks for, the period aside. Each names as many columns from
-// the left of one index as it has, so that its entries are read newest first and no other is looked at.
-func (f Filter) lanes(ctx context.Context, q sqlite.Querier) ([]cond, error) {
-	byKind := f.Action != "" || f.Outcome != ""
-	if !byKind && f.Env == "" && f.Envs == nil && f.App == "" && f.Actor == "" {
+// lanes gives disjoint conditions that together are what f asks for, the period aside: one for every environment, action
+// and outcome that there is. Each names the columns of one index up to seq, so that its entries are read newest first
+// and no other is looked at.
+func (f Filter) lanes(ctx context.Context, q sqlite.Querier) (out []cond, _ error) {
+	if f.Action == "" && f.Outcome == "" && f.Env == "" && f.Envs == nil && f.App == "" && f.Actor == "" {
 		return []cond{{}}, nil
 	}
-	var out []cond
-	lastEnv := "\x00"
-	err := sqlite.Each(ctx, q, func(rows *sql.Rows) error {
-		var env, action, outcome string
-		if err := rows.Scan(&env, &action, &outcome); err != nil {
-			return err
+	// From one to the next by the index; DISTINCT would read all of it, and so would a recursive query.
+	const first, next = `SELECT env, action, outcome FROM audit_entries ORDER BY env, action, outcome LIMIT 1 -- audit.List`,
+		`SELECT env, action, outcome FROM audit_entries WHERE (env, action, outcome) > (?, ?, ?) ORDER BY env, action, outcome LIMIT 1 -- audit.List`
+	var env, action, outcome string
+	for row := q.QueryRow(ctx, first); ; row = q.QueryRow(ctx, next, env, action, outcome) {
+		found, err := sqlite.Row(row.Scan(&env, &action, &outcome))
+		if err != nil || !found {
+			return out, err
 		}
-		if !f.hasLane(env, action, outcome) || !byKind && env == lastEnv {
-			return nil
+		if !f.hasLane(env, action, outcome) {
+			continue
 		}
-		lastEnv = env
-		c := cond{"env = ?", []any{env}}
-		if byKind {
-			c = c.and(cond{"action = ? AND outcome = ?", []any{action, outcome}})
-		}
+		c := cond{"env = ? AND action = ? AND outcome = ?", []any{env, action, outcome}}
 		if f.App != "" {
 			c = c.and(cond{"app = ?", []any{f.App}})
 		}
@@ -104,14 +102,7 @@ func (f Filter) lanes(ctx context.Context, q sqlite.Querier) ([]cond, error) {
 			c = c.and(cond{"actor_name = ?", []any{f.Actor}})
 		}
 		out = append(out, c)
-		return nil
-	}, `WITH RECURSIVE lanes (env, action, outcome) AS (
-			SELECT * FROM (SELECT env, action, outcome FROM audit_entries ORDER BY env, action, outcome LIMIT 1)
-			UNION ALL
-			SELECT n.env, n.action, n.outcome FROM lanes JOIN audit_entries n ON n.seq = (SELECT seq FROM audit_entries x
-				WHERE (x.env, x.action, x.outcome) > (lanes.env, lanes.action, lanes.outcome) ORDER BY x.env, x.action, x.outcome LIMIT 1))
-		SELECT env, action, outcome FROM lanes -- audit.List`)
-	return out, err
+	}
 }
 
 func (f Filter) hasLane(env, action, outcome string) bool {

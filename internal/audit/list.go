@@ -46,32 +46,34 @@ func list(ctx context.Context, q sqlite.Querier, f Filter) ([]Entry, error) {
 	if err != nil || low > high {
 		return nil, err
 	}
-	within := f.within(low, high)
 	if f.SHA != "" || f.DeployID > 0 {
-		return fetch(ctx, q, f.few(within), f.Limit)
+		return fetch(ctx, q, f.few(f.within(low, high)), f.Limit)
 	}
 	lanes, err := f.lanes(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	if len(lanes) == 1 {
-		return fetch(ctx, q, lanes[0].and(within), f.Limit)
+		return fetch(ctx, q, lanes[0].and(f.within(low, high)), f.Limit)
 	}
-	var seqs []any
-	for _, l := range lanes {
-		cond := l.and(within)
+	var seqs []any // the newest of the lanes read so far, newest first
+	for _, lane := range lanes {
+		c := lane.and(f.within(low, high))
 		err := sqlite.Each(ctx, q, func(rows *sql.Rows) error {
 			var seq int64
 			err := rows.Scan(&seq)
 			seqs = append(seqs, seq)
 			return err
-		}, `SELECT seq FROM audit_entries WHERE `+cond.sql+` ORDER BY seq DESC LIMIT ? -- audit.List`, append(cond.args, f.Limit)...)
+		}, `SELECT seq FROM audit_entries WHERE `+c.sql+` ORDER BY seq DESC LIMIT ? -- audit.List`, append(c.args, f.Limit)...)
 		if err != nil {
 			return nil, err
 		}
+		slices.SortFunc(seqs, func(a, b any) int { return cmp.Compare(b.(int64), a.(int64)) })
+		if len(seqs) >= f.Limit { // what is older than all of a full page is not read from the next lane
+			seqs = seqs[:f.Limit]
+			low = seqs[f.Limit-1].(int64)
+		}
 	}
-	slices.SortFunc(seqs, func(a, b any) int { return cmp.Compare(b.(int64), a.(int64)) })
-	seqs = seqs[:min(len(seqs), f.Limit)]
 	if len(seqs) == 0 {
 		return nil, nil
 	}

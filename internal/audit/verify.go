@@ -34,7 +34,7 @@ func Verify(ctx context.Context, q sqlite.Querier) (Report, error) {
 			return r, nil
 		}
 		if why := broken(&r.Head, &e); why != "" {
-			r.BadSeq, r.Why = e.Seq, why
+			r.BadSeq, r.Why = max(e.Seq, 1), why // an entry slipped in as 0 must not read as "whole"
 			return r, nil
 		}
 		r.Head = e
