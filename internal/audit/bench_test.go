@@ -107,8 +107,7 @@ func BenchmarkAuditPage(b *testing.B) {
 		{"sha 40", audit.Filter{SHA: sha(60_000)}},
 		{"sha 7", audit.Filter{SHA: sha(60_000)[:7]}},
 		{"sha 4", audit.Filter{SHA: sha(60_000)[:4]}},
-		{"sha 2", audit.Filter{SHA: sha(60_000)[:2]}},
-		{"sha 1", audit.Filter{SHA: sha(60_000)[:1]}},
+		{"sha 3", audit.Filter{SHA: sha(60_000)[:3]}},
 		{"sha none", audit.Filter{SHA: "not-there"}},
 		{"sha old actor", audit.Filter{SHA: sha(60_000)[:4], Actor: "gone"}},
 		{"period", audit.Filter{From: mid, To: mid.AddDate(0, 1, 0)}},
@@ -142,6 +141,7 @@ func BenchmarkAuditPage(b *testing.B) {
 				must(b, err)
 			}
 			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 		})
 	}

@@ -82,12 +82,13 @@ func (f Filter) lanes(ctx context.Context, q sqlite.Querier) (out []cond, _ erro
 	if f.Action == "" && f.Outcome == "" && f.Env == "" && f.Envs == nil && f.App == "" && f.Actor == "" {
 		return []cond{{}}, nil
 	}
-	// From one to the next by the index; DISTINCT would read all of it, and so would a recursive query.
-	const first, next = `SELECT env, action, outcome FROM audit_entries ORDER BY env, action, outcome LIMIT 1 -- audit.List`,
-		`SELECT env, action, outcome FROM audit_entries WHERE (env, action, outcome) > (?, ?, ?) ORDER BY env, action, outcome LIMIT 1 -- audit.List`
-	var env, action, outcome string
-	for row := q.QueryRow(ctx, first); ; row = q.QueryRow(ctx, next, env, action, outcome) {
-		found, err := sqlite.Row(row.Scan(&env, &action, &outcome))
+	// From one to the next by the index: DISTINCT, a recursive query or one comparison of all three would read all of it.
+	const next = `SELECT * FROM (SELECT env, action, outcome FROM audit_entries WHERE env = ?1 AND action = ?2 AND outcome > ?3 ORDER BY outcome LIMIT 1)
+		UNION ALL SELECT * FROM (SELECT env, action, outcome FROM audit_entries WHERE env = ?1 AND action > ?2 ORDER BY action, outcome LIMIT 1)
+		UNION ALL SELECT * FROM (SELECT env, action, outcome FROM audit_entries WHERE env > ?1 ORDER BY env, action, outcome LIMIT 1)
+		LIMIT 1 -- audit.List`
+	for env, action, outcome := "", "", ""; ; { // no action is empty, so nothing stands before these
+		found, err := sqlite.Row(q.QueryRow(ctx, next, env, action, outcome).Scan(&env, &action, &outcome))
 		if err != nil || !found {
 			return out, err
 		}
@@ -136,7 +137,8 @@ func (f Filter) few(c cond) cond {
 		c = c.and(cond{"+action = ?", []any{f.Action}})
 	}
 	if f.DeployID > 0 {
-		c = c.and(cond{"deploy_id = ?", []any{f.DeployID}})
+		// The first half says nothing new, but without it SQLite cannot know that the partial index holds what is asked for.
+		c = c.and(cond{"deploy_id > 0 AND deploy_id = ?", []any{f.DeployID}})
 	}
 	if f.SHA != "" {
 		c = c.and(f.images())
@@ -144,10 +146,15 @@ func (f Filter) few(c cond) cond {
 	return c
 }
 
+// minSHA is the shortest start of a tag or digest: with fewer characters it is not few entries that have it.
+const minSHA = 3
+
+func (f Filter) image() string { return strings.TrimPrefix(strings.ToLower(f.SHA), "sha256:") }
+
 // images asks the four indexes for the prefix; SQLite joins them by rowid. A tag is looked for as typed and in small
 // letters, a digest in small letters.
 func (f Filter) images() cond {
-	lower := strings.TrimPrefix(strings.ToLower(f.SHA), "sha256:")
+	lower := f.image()
 	prefixes := []struct{ columns, prefix string }{{"tag", lower}, {"digest", "sha256:" + lower}}
 	if f.SHA != strings.ToLower(f.SHA) {
 		prefixes = append(prefixes, struct{ columns, prefix string }{"tag", f.SHA})

@@ -20,7 +20,7 @@ type Filter struct {
 	Actor    string   // exact name
 	Action   string   // exact, or a group with a dot at the end: "deploy."
 	Outcome  string
-	SHA      string    // start of a tag or of a digest (with or without "sha256:"), of what ran before or after
+	SHA      string    // start of a tag or of a digest (with or without "sha256:"), of what ran before or after; 3 characters or more
 	From     time.Time // inclusive
 	To       time.Time // exclusive
 	DeployID int64
@@ -29,10 +29,14 @@ type Filter struct {
 }
 
 // List gives entries, newest first. It pages by seq (keyset), so that a late page costs what the first one does.
-// Between two pages of one list entries may be appended: each older entry still comes exactly once.
+// Between two pages of one list entries may be appended: each older entry still comes exactly once. errs.Invalid for a
+// SHA that is too short to be looked for quickly.
 func List(ctx context.Context, q sqlite.Querier, f Filter) ([]Entry, error) {
 	if f.Limit <= 0 || f.Limit > 1000 {
 		f.Limit = 50
+	}
+	if f.SHA != "" && len(f.image()) < minSHA {
+		return nil, errs.New(errs.Invalid, "Give at least %d characters of the tag or digest to look for.", minSHA)
 	}
 	list, err := list(ctx, q, f)
 	if err != nil {
