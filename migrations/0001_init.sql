@@ -76,6 +76,8 @@ CREATE TABLE deploys (
     audit_hash   TEXT    NOT NULL CHECK (length(audit_hash) = 64),
     sentence     TEXT    NOT NULL DEFAULT '' CHECK (length(sentence) <= 2000),
     note         TEXT    NOT NULL DEFAULT '' CHECK (length(note) <= 2000),
+    cause        TEXT    NOT NULL DEFAULT 'null' CHECK (json_valid(cause)),
+    causes       TEXT    NOT NULL DEFAULT 'null' CHECK (json_valid(causes)),
     memory       TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(memory)),
     rollout      TEXT             CHECK (json_valid(rollout)),
     seq          INTEGER NOT NULL DEFAULT 0 CHECK (seq >= 0),

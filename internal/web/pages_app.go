@@ -103,35 +103,43 @@ func (s *Server) history(c echo.Context) error {
 // spans tells what ran when from deploys, newest first. until is when the newest of them stopped to run, zero for the
 // newest of all; the one returned is that for the page of older ones, which begins below last.
 func (s *Server) spans(past []deploys.Deploy, t targetFacts, until time.Time) (out []templates.Span, _ time.Time, last int64) {
+	commits := map[string]deploys.Commit{}
+	for _, d := range past {
+		commits[d.To.Tag] = s.commit(t.App, d.To)
+	}
+	out = historyView(past, commits, t.MayDeploy)
+	newest := true
 	for i, d := range past {
 		last = d.ID
-		if d.Active() {
+		if outside(d, past[i+1:]) {
+			out[i].Sentence += " Before it ran " + d.From.Short() + ", which somebody else than the portal had brought."
+		}
+		if d.Status != deploys.Succeeded {
 			continue
 		}
-		commit := s.commit(t.App, d.To)
-		span := templates.Span{Image: imageOf(d.To, commit), Rollback: d.Kind == deploys.KindRollback, Who: d.ActorName, Door: door(d.Source),
-			Deploy: d.ID, Outcome: statusMark(d.Status), Sentence: d.Sentence, From: d.Created, Never: d.Status != deploys.Succeeded}
-		if !span.Never {
-			span.From, span.To = d.Finished, until
+		if newest {
+			newest = false
+			out[i].To = until
 			runs := until.IsZero() && (t.Running.Same(d.To) || t.Trouble != nil)
 			if until.IsZero() && !runs { // something else runs, and no deploy brought it
-				span.To = d.Finished
-				if t.Rollout != nil && t.Rollout.ChangedAt.After(d.Finished) {
-					span.To = t.Rollout.ChangedAt
-				}
-				span.Sentence = "Somebody else than the portal changed it after that."
+				out[i].To = changedAt(t, d)
+				out[i].Sentence = "Somebody else than the portal changed it after that."
 			}
 			if t.MayDeploy && !runs && d.CanReturnTo() {
-				span.Back = &templates.Act{Text: "Roll back to this", Href: templates.RollbackURL(t.App.Env, t.App.App, d.ID, 0)}
+				out[i].Back = &templates.Act{Text: "Roll back to this", Href: templates.RollbackURL(t.App.Env, t.App.App, d.ID, 0), Danger: true}
 			}
-			until = d.Finished
 		}
-		if i+1 < len(past) && outside(d, past[i+1:]) {
-			span.Sentence += " Before it ran " + d.From.Short() + ", which somebody else than the portal had brought."
-		}
-		out = append(out, span)
+		until = out[i].From
 	}
 	return out, until, last
+}
+
+// changedAt is when somebody else changed what d had brought, or the end of d where that is not known.
+func changedAt(t targetFacts, d deploys.Deploy) time.Time {
+	if t.Rollout != nil && t.Rollout.ChangedAt.After(d.Finished) {
+		return t.Rollout.ChangedAt
+	}
+	return d.Finished
 }
 
 // outside tells whether what ran when d was asked for is not what the deploys before it had brought.

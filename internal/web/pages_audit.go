@@ -146,9 +146,6 @@ func (s *Server) auditCSV(c echo.Context) error {
 		return err
 	}
 	ctx, v := c.Request().Context(), visitOf(c)
-	if c.Request().Method == http.MethodHead {
-		return c.NoContent(http.StatusOK)
-	}
 	err = s.Store.Write(ctx, func(tx *sqlite.Tx) error {
 		_, err := audit.Append(ctx, tx, audit.Entry{Actor: v.actor.Audit(), Action: audit.AuditExported, Outcome: "ok",
 			Detail: "As CSV" + exported(typed) + ".", RequestID: v.id})

@@ -118,7 +118,7 @@ func (s *Server) people(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	p := templates.PeopleProps{Page: s.page(c, "People", templates.NavPeople), Command: s.FirstAccount}
+	p := templates.PeopleProps{Page: s.page(c, "People", templates.NavPeople), Envs: s.Cluster.Envs(), Command: s.FirstAccount}
 	for _, a := range all {
 		p.People = append(p.People, templates.Person{Name: a.Name, Grants: grantWords(a.Grants), Disabled: !a.Disabled.IsZero(),
 			Created: a.Created, Seen: a.SignedIn, Audit: templates.AuditURL + "?" + url.Values{"actor": {a.Name}}.Encode()})

@@ -37,7 +37,7 @@ type route struct {
 
 // routes is every address that is answered. GET never changes anything but what is known of its reader.
 func (s *Server) routes() []route {
-	const target = "/apps/:env/:app"
+	const target, person = "/apps/:env/:app", templates.PeopleURL + "/:name/"
 	get, post := http.MethodGet, http.MethodPost
 	return []route{
 		{get, "/healthz", public, s.healthz, false},
@@ -71,9 +71,9 @@ func (s *Server) routes() []route {
 		{post, "/account/sessions/:session/revoke", signedIn, s.revoke, false},
 
 		{get, templates.PeopleURL, manage, s.people, false},
-		{post, "/people/:name/disable", asks, s.disable, false},
-		{post, "/people/:name/enable", asks, s.enable, false},
-		{post, "/people/:name/role", asks, s.setRole, false},
+		{post, person + templates.PersonDisable, asks, s.disable, false},
+		{post, person + templates.PersonEnable, asks, s.enable, false},
+		{post, person + templates.PersonRole, asks, s.setRole, false},
 	}
 }
 

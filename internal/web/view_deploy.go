@@ -227,6 +227,10 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 		if f.Answered {
 			o.Todo = "It has been rolled back. Cure the cause, then deploy the new image."
 		}
+		if d.Cause != nil {
+			tellCause(o, *d.Cause)
+			o.Sentence = d.Sentence
+		}
 	case deploys.Errored:
 		o.Todo = "Remove the cause, then deploy again."
 		if d.Patched.IsZero() {
@@ -235,12 +239,13 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 	case deploys.Superseded:
 		o.Todo = "See what runs now. If the other change was a mistake, deploy again."
 	case deploys.Running:
-		text := troubleNow(f.Events)
-		if text == "" {
+		o.Mark = templates.Mark{Tone: templates.Busy, Word: "In trouble, still trying"}
+		o.Todo = "Wait, or roll back now: the pods that still serve are not touched by it."
+		if len(d.Causes) > 0 {
+			tellCause(o, d.Causes[0])
+		} else if o.Sentence = troubleNow(f.Events); o.Sentence == "" {
 			return nil
 		}
-		o.Mark, o.Sentence = templates.Mark{Tone: templates.Busy, Word: "In trouble, still trying"}, text
-		o.Todo = "Wait, or roll back now: the pods that still serve are not touched by it."
 	default:
 		return nil
 	}
@@ -248,6 +253,25 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 		o.Sentence = "No cause was recorded."
 	}
 	return o
+}
+
+// tellCause puts a cause at the head of the page: what, what to do, what shows it.
+func tellCause(o *templates.Outcome, c deploys.Cause) {
+	o.Title, o.Sentence, o.Detail = c.Title, c.Sentence, c.Advice
+	for _, e := range c.Evidence {
+		switch e.Kind {
+		case deploys.FromTemplate:
+			o.Differs = append(o.Differs, e.Text)
+		case deploys.FromLog:
+			o.Log = append(o.Log, "log       "+e.Text)
+		default:
+			at := "        "
+			if !e.At.IsZero() {
+				at = e.At.UTC().Format("15:04:05")
+			}
+			o.Log = append(o.Log, at+"  "+e.Text)
+		}
+	}
 }
 
 // troubleNow is the newest trouble, unless the deploy took a step after it.

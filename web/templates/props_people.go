@@ -25,6 +25,7 @@ type SessionRow struct {
 type PeopleProps struct {
 	Page
 	People  []Person
+	Envs    []string
 	Command string // the line that adds an account
 }
 

@@ -73,3 +73,15 @@ func RevokeURL(session string) string {
 func ReplaceURL(env, app string, replaces int64) string {
 	return AppURL(env, app) + "?replaces=" + strconv.FormatInt(replaces, 10)
 }
+
+// PersonURL is where an account is changed (POST): PersonDisable, PersonEnable or PersonRole.
+func PersonURL(name, change string) string {
+	return PeopleURL + "/" + url.PathEscape(name) + "/" + change
+}
+
+// The changes of an account.
+const (
+	PersonDisable = "disable"
+	PersonEnable  = "enable"
+	PersonRole    = "role"
+)

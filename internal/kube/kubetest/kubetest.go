@@ -26,6 +26,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"deployportal/internal/testenv"
 )
 
 // patience is how long a helper waits for the cluster before it fails the test. Simulated pods take seconds; the rest is
@@ -61,11 +63,7 @@ func Need(t testing.TB) *Cluster {
 	t.Helper()
 	path := os.Getenv("DEVSTACK")
 	if path == "" {
-		const reason = `needs devstack: run through "make test"`
-		if os.Getenv("CI") == "true" {
-			t.Fatal(reason)
-		}
-		t.Skip(reason)
+		testenv.Skip(t, `needs devstack: run through "make test"`)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
