@@ -35,6 +35,8 @@ type Cluster struct {
 	AfterApply func(deploys.Change) error
 	// NotReady, when set, is what Ready and Live answer.
 	NotReady error
+	// Discovers is that of a portal whose configuration names no app: while NotReady is set, App answers it too.
+	Discovers bool
 	// Different is what Differences answers.
 	Different []string
 
@@ -96,6 +98,11 @@ func (c *Cluster) Apps() []deploys.App { return c.apps }
 
 // App implements deploys.Cluster.
 func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.Discovers && c.NotReady != nil {
+		return deploys.App{}, c.NotReady
+	}
 	for _, a := range c.apps {
 		if a.Target == t {
 			return a, nil
