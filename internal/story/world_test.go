@@ -279,7 +279,7 @@ func (w *world) seen() {
 // until polls a condition.
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(40 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); <-time.After(40 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("waited in vain for %s\n%s\n%s", what, w.log(), w.story())
 		}
