@@ -19,6 +19,7 @@ import (
 	"deployportal/internal/audit"
 	"deployportal/internal/errs"
 	"deployportal/internal/sqlite"
+	"deployportal/internal/testenv"
 	"deployportal/migrations"
 )
 
@@ -174,7 +175,7 @@ func shim(t *testing.T) string {
 	t.Helper()
 	cc, err := osexec.LookPath("cc")
 	if err != nil {
-		t.Skip("no C compiler for the model of a power cut")
+		testenv.Skip(t, "no C compiler for the model of a power cut")
 	}
 	so := filepath.Join(t.TempDir(), "shim.so")
 	if out, err := osexec.CommandContext(t.Context(), cc, "-Wall", "-Werror", "-O1", "-shared", "-fPIC", "-o", so, "testdata/shim.c", "-ldl").CombinedOutput(); err != nil {
