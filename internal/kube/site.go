@@ -120,7 +120,7 @@ func (s *site) ask(ctx context.Context) {
 	if why != "" {
 		s.next.stop()
 		s.next = nil
-		s.wire.idle() // the next question shall not wait on a dead connection
+		s.wire.idle()                 // the next question shall not wait on a dead connection
 		if s.begin(s.answered, why) { // once an outage: the page tells how long it lasts
 			s.log.Warn("the cluster does not answer as it should", "status", status, "err", err)
 		}
