@@ -276,13 +276,26 @@ func (w *world) seen() {
 	})
 }
 
+// poll asks until the answer is yes or patience ends. What it asks for, another process or the cluster brings about: no
+// channel of ours tells.
+func poll(ok func() bool) bool {
+	again := time.NewTicker(40 * time.Millisecond)
+	defer again.Stop()
+	for late := time.After(patience); !ok(); {
+		select {
+		case <-again.C:
+		case <-late:
+			return false
+		}
+	}
+	return true
+}
+
 // until polls a condition.
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(40 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("waited in vain for %s\n%s\n%s", what, w.log(), w.story())
-		}
+	if !poll(ok) {
+		w.t.Fatalf("waited in vain for %s\n%s\n%s", what, w.log(), w.story())
 	}
 }
 
@@ -346,6 +359,17 @@ func idOf(path string) int64 {
 		return 0
 	}
 	return n
+}
+
+// scene runs a part of a story as a test of its own; scenes follow each other in one world.
+func (w *world) scene(t *testing.T, name string, play func()) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		whole := w.t
+		w.t, w.ana.t = t, t
+		defer func() { w.t, w.ana.t = whole, whole }()
+		play()
+	})
 }
 
 // onManifest calls f, once, when the registry is asked for a tag's manifest, before it answers.
