@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	"deployportal/internal/audit"
 	"deployportal/internal/gitea/giteatest"
 )
 
@@ -166,13 +165,16 @@ func TestNoSession(t *testing.T) {
 	w.thenDeploys(v2)
 }
 
-// TestMisspeltContainer: the sentence names what there is and where to correct it.
+// TestMisspeltContainer: the page says what there is and where to correct it, and has no button to press.
 func TestMisspeltContainer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.apps = "[{name: api, image: acme/api, containers: [apii]}]" })
-	w.refused(w.ana.get(confirmPath(v2)), nil, 422, `The Deployment api has no container "apii"; it has api. Correct the configuration of api.`)
-	w.runs(w.pinned(v1))
-	if n := len(w.newest(audit.Filter{Action: audit.DeployRequested})); n != 0 {
-		t.Errorf("%d requests recorded", n)
+	p := w.ana.get(confirmPath(v2))
+	p.says(200, "main", `The Deployment api has no container "apii"; it has api. Correct the configuration of api.`)
+	if n := p.doc.Find(confirmForm + " button").Length(); n != 0 {
+		t.Errorf("the page has %d buttons to deploy with", n)
 	}
+	// Who sends the form all the same gets nowhere; one that claims to have seen something is told why.
+	w.refused(p, url.Values{"seen_from": {"something"}}, 422, `The Deployment api has no container "apii"`)
+	w.runs(w.pinned(v1))
 }
