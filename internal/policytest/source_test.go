@@ -138,7 +138,7 @@ func noSleep(m *module) ([]finding, error) {
 	}
 	for _, f := range m.forTests() {
 		if calls(f.ast, "time", "Sleep") && !slices.Contains(f.imports, "testing/synctest") {
-			found = append(found, findf(f.name, "time.Sleep outside a testing/synctest bubble: use a wait point"))
+			found = append(found, findf(f.name, "time.Sleep outside a testing/synctest bubble: use a wait point, or poll what is waited for up to a deadline"))
 		}
 	}
 	return found, nil
