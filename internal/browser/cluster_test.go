@@ -3,6 +3,7 @@ package browser_test
 import (
 	"encoding/json"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func (d *demo) kube(t *testing.T, into any, args ...string) {
 }
 
 // pod is what the tests compare of one.
-type pod struct{ UID, Name, Image string }
+type pod struct{ UID, Name, Image, ID string }
 
 // pods lists the pods of an app that are not on their way out, by UID.
 func (d *demo) pods(t *testing.T, app string) map[string]pod {
@@ -34,20 +35,27 @@ func (d *demo) pods(t *testing.T, app string) map[string]pod {
 				UID, Name         string
 				DeletionTimestamp *time.Time
 			}
-			Spec struct{ Containers []struct{ Image string } }
+			Spec   struct{ Containers []struct{ Image string } }
+			Status struct{ ContainerStatuses []struct{ ImageID string } }
 		}
 	}
 	d.kube(t, &list, "get", "pods", "-l", "app="+app)
 	out := map[string]pod{}
 	for _, p := range list.Items {
-		if p.Metadata.DeletionTimestamp == nil {
-			out[p.Metadata.UID] = pod{p.Metadata.UID, p.Metadata.Name, p.Spec.Containers[0].Image}
+		if p.Metadata.DeletionTimestamp != nil {
+			continue
 		}
+		id := ""
+		if len(p.Status.ContainerStatuses) > 0 {
+			id = p.Status.ContainerStatuses[0].ImageID
+		}
+		out[p.Metadata.UID] = pod{p.Metadata.UID, p.Metadata.Name, p.Spec.Containers[0].Image, id}
 	}
 	return out
 }
 
-// image is the image string that the Deployment of an app asks for.
+// image is the image string that the Deployment of an app asks for. Where that names no digest, as before the portal's
+// first deploy, the digest that the running pod reports is put behind it.
 func (d *demo) image(t *testing.T, app string) string {
 	t.Helper()
 	var w struct {
@@ -58,7 +66,17 @@ func (d *demo) image(t *testing.T, app string) string {
 		}
 	}
 	d.kube(t, &w, "get", "deployment", app)
-	return w.Spec.Template.Spec.Containers[0].Image
+	image := w.Spec.Template.Spec.Containers[0].Image
+	if strings.Contains(image, "@") {
+		return image
+	}
+	for _, p := range d.pods(t, app) {
+		if p.Image == image {
+			return image + p.ID[strings.LastIndexByte(p.ID, '@'):]
+		}
+	}
+	t.Fatalf("no pod of %s runs %s", app, image)
+	return ""
 }
 
 // sample is the registry's and the repositories' content as the demo's own is: equal input makes equal data.
