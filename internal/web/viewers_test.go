@@ -124,6 +124,9 @@ func TestStopWithOpenStreams(t *testing.T) {
 	if took >= 3*time.Second {
 		t.Errorf("the stop took %s", took)
 	}
+	if strings.Contains(p.log.String(), "cut off") {
+		t.Error("streams were not ended first but cut off with the rest")
+	}
 	for _, s := range streams {
 		s.stop()
 	}
