@@ -136,7 +136,7 @@ func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 // until waits for a condition that something else brings about.
 func (p *portal) until(what string, ok func() bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("waited in vain until %s\n%s", what, p.log)
 		}
