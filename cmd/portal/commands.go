@@ -38,13 +38,13 @@ func (r roles) grants() (out []auth.Grant) {
 	return out
 }
 
-// store opens the configured database for one command. Only the path is taken from the configuration.
+// store opens the database for one command.
 func (e *env) store(create bool, use func(*portal.Store) error) (err error) {
-	cfg, err := e.load()
+	path, err := e.path()
 	if err != nil {
 		return err
 	}
-	s, err := portal.OpenStore(e.ctx, cfg.Database, create)
+	s, err := portal.OpenStore(e.ctx, path, create)
 	if err != nil {
 		return err
 	}

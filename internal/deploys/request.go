@@ -85,6 +85,9 @@ func deployedVersion(app App, img Image) Version {
 	for _, m := range img.Manifests {
 		add(m.Digest)
 		add(m.Config)
+		if m.Platform != "" {
+			v.Platforms = append(v.Platforms, m.Platform)
+		}
 	}
 	return v
 }
@@ -92,7 +95,7 @@ func deployedVersion(app App, img Image) Version {
 // runningVersion is what the app runs by this view. The digest is what the pod template pins, else what all ready
 // pods of the present template report.
 func runningVersion(app App, r Rollout) Version {
-	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy}
+	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy, Template: r.Template}
 	for _, c := range app.Containers {
 		if image, ok := r.Images[c]; ok {
 			v.Images[c] = image

@@ -107,6 +107,8 @@ type Container struct {
 	Since   time.Time `json:"since,omitzero"` // running: started at
 	Last    *Exit     `json:"last,omitempty"` // the newest end of this container, current or previous
 
+	MemoryLimit string `json:"memoryLimit,omitempty"` // as written: "64Mi"; empty: none
+
 	PullStart time.Time `json:"pullStart,omitzero"` // from events; zero when not seen
 	Pulled    string    `json:"pulled,omitempty"`   // "1.2s" or "present" as the kubelet said; empty while pulling
 

@@ -255,3 +255,11 @@ func (c *catalog) Config(context.Context, string, string) (string, error) {
 }
 
 func (c *catalog) Watch() (<-chan struct{}, func()) { return c.bell, func() {} }
+
+// Logs implements deploys.Cluster: no container says anything here.
+func (c *cluster) Logs(context.Context, deploys.Target, string, string, bool) ([]string, error) {
+	return nil, errs.New(errs.NotFound, "There is no log.")
+}
+
+// Differences implements deploys.Cluster: templates differ in nothing but the image here.
+func (c *cluster) Differences(deploys.Target, string, string) []string { return nil }

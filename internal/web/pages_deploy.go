@@ -46,6 +46,11 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 	}
 	f.Related, f.Answered = related(d, recent)
 	f.Usually = usually(d, recent)
+	if back, v, ok, err := s.Deploys.LastGood(ctx, d); err != nil {
+		return f, err
+	} else if ok {
+		f.Back = &wayBack{Return: back, To: v}
+	}
 	return f, nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"deployportal/internal/auth"
 	"deployportal/internal/deploys"
 	"deployportal/internal/sqlite"
+	"deployportal/internal/testenv"
 	"deployportal/migrations"
 )
 
@@ -136,11 +137,7 @@ func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 // until waits for a condition that something else brings about.
 func (p *portal) until(what string, ok func() bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("waited in vain until %s\n%s", what, p.log)
-		}
-	}
+	testenv.Until(p.t, 30*time.Second, what, ok)
 }
 
 // browser is one person's browser. It keeps the session's cookie as a browser on the same machine does.

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"deployportal/internal/deploys"
@@ -21,11 +22,18 @@ type deployFacts struct {
 	To, From  deploys.Commit
 	Commits   int // between From and To
 	Related   []templates.Related
-	Answered  bool // another deploy has already rolled this one back
+	Answered  bool     // another deploy has already rolled this one back
+	Back      *wayBack // nil: nothing is known that ran well before
 	Usually   time.Duration
 	Prod      bool
 	MayDeploy bool
 	Now       time.Time
+}
+
+// wayBack is what a rollback of a deploy brings back.
+type wayBack struct {
+	Return deploys.ReturnTo
+	To     deploys.Version
 }
 
 // deployView makes the page of a deploy.
@@ -181,12 +189,32 @@ func deployActs(f deployFacts) []templates.Act {
 		if f.Answered || d.Kind == deploys.KindRollback {
 			return []templates.Act{again}
 		}
-		return []templates.Act{{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}, again}
+		return []templates.Act{rollBack(f), again}
 	case deploys.Errored:
 		return []templates.Act{again}
 	default:
 		return []templates.Act{{Text: "Open " + app, Href: templates.AppURL(env, app)}}
 	}
+}
+
+// rollBack undoes a failed deploy with one click: what it left behind and what it goes back to are on the page, and are
+// sent along, so that a click on a page that is not true any more is refused.
+func rollBack(f deployFacts) templates.Act {
+	d := f.Deploy
+	env, app := d.Target.Env, d.Target.App
+	if f.Back == nil { // the page it leads to says so
+		return templates.Act{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}
+	}
+	send := []templates.Hidden{
+		{Name: "rollback_to", Value: strconv.FormatInt(f.Back.Return.Deploy, 10)},
+		{Name: "seen_from", Value: d.To.ID()}, {Name: "seen_to", Value: f.Back.To.ID()},
+		// The same for everybody who sees this page, as it is drawn once; the second click of one person is the same rollback.
+		{Name: "key", Value: fmt.Sprintf("back from %d", d.ID)},
+	}
+	if f.Back.Return.Before {
+		send = append(send, templates.Hidden{Name: "before", Value: "1"})
+	}
+	return templates.Act{Text: "Roll back to " + f.Back.To.Short(), Href: templates.DeploysURL(env, app), Danger: true, Send: send}
 }
 
 // deployOutcome leads the page when a deploy did not just succeed, and while it is in trouble.
@@ -199,6 +227,10 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 		if f.Answered {
 			o.Todo = "It has been rolled back. Cure the cause, then deploy the new image."
 		}
+		if d.Cause != nil {
+			tellCause(o, *d.Cause)
+			o.Sentence = d.Sentence
+		}
 	case deploys.Errored:
 		o.Todo = "Remove the cause, then deploy again."
 		if d.Patched.IsZero() {
@@ -207,12 +239,13 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 	case deploys.Superseded:
 		o.Todo = "See what runs now. If the other change was a mistake, deploy again."
 	case deploys.Running:
-		text := troubleNow(f.Events)
-		if text == "" {
+		o.Mark = templates.Mark{Tone: templates.Busy, Word: "In trouble, still trying"}
+		o.Todo = "Wait, or roll back now: the pods that still serve are not touched by it."
+		if len(d.Causes) > 0 {
+			tellCause(o, d.Causes[0])
+		} else if o.Sentence = troubleNow(f.Events); o.Sentence == "" {
 			return nil
 		}
-		o.Mark, o.Sentence = templates.Mark{Tone: templates.Busy, Word: "In trouble, still trying"}, text
-		o.Todo = "Wait, or roll back now: the pods that still serve are not touched by it."
 	default:
 		return nil
 	}
@@ -220,6 +253,25 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 		o.Sentence = "No cause was recorded."
 	}
 	return o
+}
+
+// tellCause puts a cause at the head of the page: what, what to do, what shows it.
+func tellCause(o *templates.Outcome, c deploys.Cause) {
+	o.Title, o.Sentence, o.Detail = c.Title, c.Sentence, c.Advice
+	for _, e := range c.Evidence {
+		switch e.Kind {
+		case deploys.FromTemplate:
+			o.Differs = append(o.Differs, e.Text)
+		case deploys.FromLog:
+			o.Log = append(o.Log, "log       "+e.Text)
+		default:
+			at := "        "
+			if !e.At.IsZero() {
+				at = e.At.UTC().Format("15:04:05")
+			}
+			o.Log = append(o.Log, at+"  "+e.Text)
+		}
+	}
 }
 
 // troubleNow is the newest trouble, unless the deploy took a step after it.

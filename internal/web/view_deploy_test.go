@@ -145,10 +145,16 @@ func TestDeployView(t *testing.T) {
 			"Succeeded", "done done done done", []string{"Note: digest pinned, not proven", "took 40 s", "Open api"}, []string{"Roll back now", "Serving now"}},
 		{"failed", func(f *deployFacts) { end(f, deploys.Failed, "The startup probe gets HTTP 404.") },
 			"Failed", "done done fail todo", []string{"The startup probe gets HTTP 404.", "2 pods of 4be19f2, untouched. 3 wanted.", "failed after 40 s", "Roll back", "Deploy again"}, []string{"data-from"}},
+		{"failed with a way back", func(f *deployFacts) {
+			end(f, deploys.Failed, "x")
+			f.Back = &wayBack{Return: deploys.ReturnTo{Deploy: 319, Before: true}, To: f.Deploy.From}
+		}, "Failed", "done done fail todo", []string{`<form method="post" action="/apps/prod/api/deploys" id=`, "Roll back to 4be19f2</button>",
+			`name="rollback_to" value="319"`, `name="before" value="1"`, `name="seen_from" value="` + digestNew, `name="seen_to" value="` + digestOld,
+			`name="key" value="back from 319"`}, nil},
 		{"failed while holding", func(f *deployFacts) { complete(f); end(f, deploys.Failed, "A container exited.") },
 			"Failed", "done done done fail", []string{"3 pods of c7750aa. 3 wanted."}, []string{"data-from"}},
 		{"failed and answered", func(f *deployFacts) { end(f, deploys.Failed, "x"); f.Answered = true },
-			"Failed", "done done fail todo", []string{"It has been rolled back."}, []string{">Roll back<"}},
+			"Failed", "done done fail todo", []string{"It has been rolled back."}, []string{">Roll back<", "<form"}},
 		{"errored before the patch", func(f *deployFacts) {
 			end(f, deploys.Errored, "The portal may not patch deployments in acme.")
 			f.Deploy.Patched, f.Deploy.Template = time.Time{}, ""

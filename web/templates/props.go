@@ -54,12 +54,18 @@ type Link struct {
 	Href string
 }
 
-// Act is something that can be done, as a link to the page where it is confirmed.
+// Act is something that can be done: a link to the page where it is confirmed, or, with Send, done by the click itself.
 type Act struct {
 	Text   string
 	Href   string
-	Main   bool // the one thing most people want here
-	Danger bool // goes back, or takes something away
+	Main   bool     // the one thing most people want here
+	Danger bool     // goes back, or takes something away
+	Send   []Hidden // not empty: what is posted to Href; on a live page only
+}
+
+// Hidden is a field of a form that nobody fills in.
+type Hidden struct {
+	Name, Value string
 }
 
 // Image is an image as people know it.

@@ -75,9 +75,11 @@ type Step struct {
 // Outcome leads the page of a deploy that did not just succeed: why, what serves now, what can be done.
 type Outcome struct {
 	Mark     Mark   // "Failed", "Errored", "Superseded"; while active: "In trouble"
+	Title    string // the cause in a few words; may be empty
 	Sentence string // the cause
 	Detail   string
 	Log      []string // lines of the cluster or of the app; never interpreted
+	Differs  []string // what is not as in the pod template of the last good deploy
 	Serving  string   // "Still serving: 3 of 3 pods of 4be19f2, untouched."
 	Todo     string   // what can be done
 }
