@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -23,7 +25,14 @@ func run(path string) error {
 	if err := prepareMounts(c); err != nil {
 		return err
 	}
-	runtime, err := start(c.Runtime, c.Env)
+	os.Clearenv() // what follows is found, and runs, with the node's own environment
+	for _, variable := range c.Env {
+		name, value, _ := strings.Cut(variable, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	runtime, err := start(c.Runtime)
 	if err != nil {
 		return err
 	}
@@ -33,7 +42,7 @@ func run(path string) error {
 		return err
 	}
 	for _, command := range c.Once {
-		pid, err := start(command, c.Env)
+		pid, err := start(command)
 		if err != nil {
 			return err
 		}
@@ -50,7 +59,7 @@ func run(path string) error {
 			break
 		}
 	}
-	kubelet, err := start(c.Kubelet, c.Env)
+	kubelet, err := start(c.Kubelet)
 	if err != nil {
 		return err
 	}
@@ -98,7 +107,11 @@ func reap(out chan<- exit) {
 
 // start runs a command without waiting. os/exec is not used, because it would wait for its children itself and lose them
 // to reap.
-func start(c command, env []string) (int, error) {
+func start(c command) (int, error) {
+	program, err := exec.LookPath(c.Argv[0])
+	if err != nil {
+		return 0, fmt.Errorf("start %s: %w", c.Argv[0], err)
+	}
 	log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("open log of %s: %w", c.Argv[0], err)
@@ -109,8 +122,8 @@ func start(c command, env []string) (int, error) {
 		return 0, fmt.Errorf("open %s: %w", os.DevNull, err)
 	}
 	defer null.Close()
-	pid, err := syscall.ForkExec(c.Argv[0], c.Argv, &syscall.ProcAttr{
-		Dir: "/", Env: env, Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
+	pid, err := syscall.ForkExec(program, c.Argv, &syscall.ProcAttr{
+		Dir: "/", Env: os.Environ(), Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
 	})
 	if err != nil {
 		return 0, fmt.Errorf("start %s: %w", c.Argv[0], err)

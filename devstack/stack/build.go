@@ -20,8 +20,11 @@ import (
 
 // binary is a program that devstack builds from a module of its own.
 type binary struct {
-	name    string   // file name, and the module's folder under devstack/
+	name    string   // file name
+	dir     string   // the folder under devstack/ to build in; empty means name
+	also    string   // one more folder under devstack/ whose sources it is made of
 	pkg     string   // what to build
+	goarch  string   // platform; empty means this machine's
 	ldflags []string // beyond -s -w
 	what    string   // for people
 	minutes int      // how long the first build takes on a small machine, for people
@@ -48,6 +51,21 @@ func binaries(source string) (kube, kwok binary, version string, err error) {
 	return kube, kwok, version, nil
 }
 
+// nodeBinaries are what real nodes need besides: a node's first process, which is the pause container too, the sample
+// program for this platform and for another, and the tool that makes images of them.
+func nodeBinaries() (node, native, foreign, images binary) {
+	other := "arm64"
+	if runtime.GOARCH == "arm64" {
+		other = "amd64"
+	}
+	node = binary{name: "node", pkg: ".", what: "node"}
+	native = binary{name: "app", dir: "workloads/app", pkg: ".", what: "sample program"}
+	foreign = native
+	foreign.goarch, foreign.what = other, "sample program for "+other
+	images = binary{name: "images", dir: "workloads/images", also: "workloads", pkg: ".", what: "image tool", minutes: 1}
+	return node, native, foreign, images
+}
+
 // requiredVersion reads from a go.mod which version of a module it requires.
 func requiredVersion(gomod, module string) (string, error) {
 	text, err := os.ReadFile(gomod)
@@ -65,8 +83,8 @@ func requiredVersion(gomod, module string) (string, error) {
 // was never built on this machine; the result is shared by all checkouts of the user. Of several processes that need
 // the same binary one builds and the others wait.
 func (b binary) ensure(ctx context.Context, source, cache string, progress *Progress) (string, error) {
-	module := filepath.Join(source, b.name)
-	key, err := b.key(module)
+	module := filepath.Join(source, b.folder())
+	key, err := b.key(source)
 	if err != nil {
 		return "", err
 	}
@@ -86,7 +104,11 @@ func (b binary) ensure(ctx context.Context, source, cache string, progress *Prog
 	if _, err := os.Stat(path); err == nil { // built while we waited
 		return path, nil
 	}
-	end := progress.Step(fmt.Sprintf("building %s (first time: about %d minutes)", b.what, b.minutes))
+	what := "building " + b.what
+	if b.minutes > 0 {
+		what += fmt.Sprintf(" (first time: about %d minutes)", b.minutes)
+	}
+	end := progress.Step(what)
 	err = b.build(ctx, module, path)
 	end(err)
 	if err != nil {
@@ -104,6 +126,9 @@ func (b binary) build(ctx context.Context, module, path string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "PWD="+module)
+	if b.goarch != "" {
+		cmd.Env = append(cmd.Env, "GOARCH="+b.goarch)
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go stops its compilers on an interrupt
 	cmd.WaitDelay = 10 * time.Second
 	out := &bytes.Buffer{}
@@ -122,16 +147,35 @@ func (b binary) build(ctx context.Context, module, path string) error {
 
 func (b binary) flags() string { return strings.Join(append([]string{"-s -w"}, b.ldflags...), " ") }
 
-// key names what the binary is made of: the module's files, the flags, the Go version and the platform.
-func (b binary) key(module string) (string, error) {
-	files, err := filepath.Glob(filepath.Join(module, "*.go"))
-	if err != nil {
-		return "", fmt.Errorf("list sources of %s: %w", b.name, err)
+func (b binary) folder() string {
+	if b.dir != "" {
+		return filepath.FromSlash(b.dir)
 	}
-	files = append(files, filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum"))
+	return b.name
+}
+
+// key names what the binary is made of: the sources, the flags, the Go version and the platform.
+func (b binary) key(source string) (string, error) {
+	arch := runtime.GOARCH
+	if b.goarch != "" {
+		arch = b.goarch
+	}
+	var files []string
+	for _, pattern := range []string{"*.go", "go.mod", "go.sum"} {
+		for _, folder := range []string{b.folder(), filepath.FromSlash(b.also)} {
+			if folder == "" {
+				continue
+			}
+			found, err := filepath.Glob(filepath.Join(source, folder, pattern))
+			if err != nil {
+				return "", fmt.Errorf("list sources of %s: %w", b.name, err)
+			}
+			files = append(files, found...)
+		}
+	}
 	sort.Strings(files)
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n%s/%s\n%s\n", b.pkg, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.flags())
+	fmt.Fprintf(sum, "%s\n%s\n%s/%s\n%s\n", b.pkg, runtime.Version(), runtime.GOOS, arch, b.flags())
 	for _, name := range files {
 		if err := hashFile(sum, name); err != nil {
 			return "", fmt.Errorf("hash sources of %s: %w", b.name, err)
