@@ -24,7 +24,6 @@ type binary struct {
 	dir     string   // the folder under devstack/ to build in; empty means name
 	also    string   // one more folder under devstack/ whose sources it is made of
 	pkg     string   // what to build
-	goarch  string   // platform; empty means this machine's
 	ldflags []string // beyond -s -w
 	what    string   // for people
 	minutes int      // how long the first build takes on a small machine, for people
@@ -52,18 +51,12 @@ func binaries(source string) (kube, kwok binary, version string, err error) {
 }
 
 // nodeBinaries are what real nodes need besides: a node's first process, which is the pause container too, the sample
-// program for this platform and for another, and the tool that makes images of them.
-func nodeBinaries() (node, native, foreign, images binary) {
-	other := "arm64"
-	if runtime.GOARCH == "arm64" {
-		other = "amd64"
-	}
+// program, and the tool that makes images of it.
+func nodeBinaries() (node, app, images binary) {
 	node = binary{name: "node", pkg: ".", what: "node"}
-	native = binary{name: "app", dir: "workloads/app", pkg: ".", what: "sample program"}
-	foreign = native
-	foreign.goarch, foreign.what = other, "sample program for "+other
+	app = binary{name: "app", dir: "workloads/app", pkg: ".", what: "sample program"}
 	images = binary{name: "images", dir: "workloads/images", also: "workloads", pkg: ".", what: "image tool", minutes: 1}
-	return node, native, foreign, images
+	return node, app, images
 }
 
 // requiredVersion reads from a go.mod which version of a module it requires.
@@ -126,9 +119,6 @@ func (b binary) build(ctx context.Context, module, path string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "PWD="+module)
-	if b.goarch != "" {
-		cmd.Env = append(cmd.Env, "GOARCH="+b.goarch)
-	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go stops its compilers on an interrupt
 	cmd.WaitDelay = 10 * time.Second
 	out := &bytes.Buffer{}
@@ -156,10 +146,6 @@ func (b binary) folder() string {
 
 // key names what the binary is made of: the sources, the flags, the Go version and the platform.
 func (b binary) key(source string) (string, error) {
-	arch := runtime.GOARCH
-	if b.goarch != "" {
-		arch = b.goarch
-	}
 	var files []string
 	for _, pattern := range []string{"*.go", "go.mod", "go.sum"} {
 		for _, folder := range []string{b.folder(), filepath.FromSlash(b.also)} {
@@ -175,7 +161,7 @@ func (b binary) key(source string) (string, error) {
 	}
 	sort.Strings(files)
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n%s/%s\n%s\n", b.pkg, runtime.Version(), runtime.GOOS, arch, b.flags())
+	fmt.Fprintf(sum, "%s\n%s\n%s/%s\n%s\n", b.pkg, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.flags())
 	for _, name := range files {
 		if err := hashFile(sum, name); err != nil {
 			return "", fmt.Errorf("hash sources of %s: %w", b.name, err)

@@ -2,8 +2,8 @@ package stack
 
 // realParts are what real nodes are made of, found or built before the start.
 type realParts struct {
-	node, native, foreign, images string // binaries
-	tools                         tools
+	node, app, images string // binaries
+	tools             tools
 }
 
 // workloads is the command line of the image tool; nil with simulated nodes.
@@ -11,5 +11,5 @@ func (p realParts) workloads() []string {
 	if p.images == "" {
 		return nil
 	}
-	return []string{p.images, "--native=" + p.native, "--foreign=" + p.foreign}
+	return []string{p.images, "--app=" + p.app}
 }

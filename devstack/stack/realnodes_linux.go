@@ -24,11 +24,11 @@ func prepareRealNodes(ctx context.Context, opts Options, source, cache string) (
 	if parts.tools, err = ensureTools(ctx, cache, opts.Progress); err != nil {
 		return parts, err
 	}
-	node, native, foreign, images := nodeBinaries()
+	node, app, images := nodeBinaries()
 	for _, b := range []struct {
 		binary binary
 		path   *string
-	}{{node, &parts.node}, {native, &parts.native}, {foreign, &parts.foreign}, {images, &parts.images}} {
+	}{{node, &parts.node}, {app, &parts.app}, {images, &parts.images}} {
 		if *b.path, err = b.binary.ensure(ctx, source, cache, opts.Progress); err != nil {
 			return parts, err
 		}

@@ -4,6 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,9 +27,6 @@ import (
 	"deployportal/devstack/workloads"
 )
 
-// programs are the files that go into the images.
-type programs struct{ native, foreign string }
-
 // created is in every image: the same request gives the same digests.
 var created = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -43,15 +43,38 @@ type part struct {
 	image v1.Image
 }
 
-// parts builds what the index of the image is going to list.
-func (p programs) parts(image workloads.Image) ([]part, error) {
-	type choice struct{ arch, program string }
-	native, foreign := choice{runtime.GOARCH, p.native}, choice{foreignArch(), p.foreign}
+// foreignProgram turns the program into one of another platform as far as the kernel looks: it changes the machine in the
+// ELF header. Nothing ever runs it, and compiling everything once more for that would take a minute.
+func foreignProgram(program []byte) ([]byte, error) {
+	const machineAt = 18 // e_machine, two bytes, lowest first
+	if len(program) < machineAt+2 || string(program[:4]) != "\x7fELF" {
+		return nil, errors.New("the program is no ELF file")
+	}
+	machine := elf.EM_AARCH64
+	if foreignArch() == "amd64" {
+		machine = elf.EM_X86_64
+	}
+	foreign := bytes.Clone(program)
+	binary.LittleEndian.PutUint16(foreign[machineAt:], uint16(machine))
+	return foreign, nil
+}
+
+// partsOf builds what the index of the image is going to list.
+func partsOf(program []byte, image workloads.Image) ([]part, error) {
+	other, err := foreignProgram(program)
+	if err != nil {
+		return nil, err
+	}
+	type choice struct {
+		arch    string
+		program []byte
+	}
+	native, foreign := choice{runtime.GOARCH, program}, choice{foreignArch(), other}
 	choices, ok := map[string][]choice{
 		workloads.Both:           {native, foreign},
 		workloads.NativeOnly:     {native},
 		workloads.ForeignOnly:    {foreign},
-		workloads.ForeignProgram: {{runtime.GOARCH, p.foreign}},
+		workloads.ForeignProgram: {{runtime.GOARCH, other}},
 	}[image.Platforms]
 	if !ok {
 		return nil, fmt.Errorf("no such platforms: %q", image.Platforms)
@@ -78,7 +101,7 @@ func (p programs) parts(image workloads.Image) ([]part, error) {
 	return parts, nil
 }
 
-func (p programs) push(ctx context.Context, request workloads.Request, image workloads.Image) (workloads.Pushed, error) {
+func pushImage(ctx context.Context, app string, request workloads.Request, image workloads.Image) (workloads.Pushed, error) {
 	pushed := workloads.Pushed{
 		Reference: request.Registry + "/" + image.Repository + ":" + image.Tag,
 		Manifests: map[string]string{}, Configs: map[string]string{},
@@ -91,7 +114,11 @@ func (p programs) push(ctx context.Context, request workloads.Request, image wor
 	if request.Username != "" {
 		options = append(options, remote.WithAuth(&authn.Basic{Username: request.Username, Password: request.Password}))
 	}
-	parts, err := p.parts(image)
+	program, err := os.ReadFile(app)
+	if err != nil {
+		return pushed, fmt.Errorf("read program: %w", err)
+	}
+	parts, err := partsOf(program, image)
 	if err != nil {
 		return pushed, err
 	}
@@ -189,11 +216,7 @@ func imageOf(layer v1.Layer, arch string, command []string, env, labels map[stri
 }
 
 // programLayer is a layer with nothing but the program in it.
-func programLayer(program, as string) (v1.Layer, error) {
-	content, err := os.ReadFile(program)
-	if err != nil {
-		return nil, fmt.Errorf("read program: %w", err)
-	}
+func programLayer(content []byte, as string) (v1.Layer, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	header := &tar.Header{Name: as, Mode: 0o755, Size: int64(len(content)), ModTime: created, Typeflag: tar.TypeReg}

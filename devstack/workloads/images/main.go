@@ -1,6 +1,6 @@
 // Command images makes container images and pushes them, for package workloads, which starts it.
 //
-//	images --native APP --foreign APP push        a workloads.Request on stdin, []workloads.Pushed on stdout
+//	images --app PROGRAM push                     a workloads.Request on stdin, []workloads.Pushed on stdout
 //	images pause PROGRAM OUT.tar                  the pause image, to be imported by a container runtime
 //	images registry                               a registry in memory on a free port of 127.0.0.1, until stdin ends
 package main
@@ -39,28 +39,27 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	native := flag.String("native", "", "the program, for this platform")
-	foreign := flag.String("foreign", "", "the program, for the other platform")
+	app := flag.String("app", "", "the program to put into the images")
 	flag.Parse()
 	switch flag.Arg(0) {
 	case "push":
-		return push(ctx, programs{native: *native, foreign: *foreign})
+		return push(ctx, *app)
 	case "pause":
 		return writePause(flag.Arg(1), flag.Arg(2))
 	case "registry":
 		return serveRegistry()
 	}
-	return errors.New("usage: images [--native APP --foreign APP] push | pause PROGRAM OUT.tar | registry")
+	return errors.New("usage: images [--app PROGRAM] push | pause PROGRAM OUT.tar | registry")
 }
 
-func push(ctx context.Context, p programs) error {
+func push(ctx context.Context, app string) error {
 	var request workloads.Request
 	if err := json.NewDecoder(os.Stdin).Decode(&request); err != nil {
 		return fmt.Errorf("decode request: %w", err)
 	}
 	pushed := []workloads.Pushed{}
 	for _, image := range request.Images {
-		one, err := p.push(ctx, request, image)
+		one, err := pushImage(ctx, app, request, image)
 		if err != nil {
 			return fmt.Errorf("%s:%s: %w", image.Repository, image.Tag, err)
 		}
@@ -71,7 +70,11 @@ func push(ctx context.Context, p programs) error {
 
 // writePause writes the pause image as "docker save" would.
 func writePause(program, out string) error {
-	layer, err := programLayer(program, "pause")
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return fmt.Errorf("read program: %w", err)
+	}
+	layer, err := programLayer(content, "pause")
 	if err != nil {
 		return err
 	}
