@@ -89,6 +89,9 @@ func run(ctx context.Context, args []string) error {
 		if flags.NArg() > 0 {
 			return usageError("demo takes no arguments")
 		}
+		if opts.Nodes != stack.Simulated {
+			return usageError("demo has simulated nodes only") // its registry is a fake one, from which nothing can be pulled
+		}
 		root, err := stack.Root("")
 		if err != nil {
 			return err

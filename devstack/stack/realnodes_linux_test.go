@@ -57,7 +57,7 @@ func TestRealNodes(t *testing.T) {
 			"imagepull": testRealPull, "platform": testRealPlatform, "execformat": testRealExecFormat,
 			"oom": testRealOOM, "startup404": testRealStartup404, "secret": testRealSecret, "secret-key": testRealSecretKey,
 			"secret-volume": testRealSecretVolume, "unready": testRealUnready, "init": testRealInit,
-			"same-config": testRealSameConfig,
+			"same-config": testRealSameConfig, "samples": testRealSamples,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

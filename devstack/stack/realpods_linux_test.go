@@ -328,7 +328,35 @@ func testRealSameConfig(t *testing.T, c realCase) {
 		c.deploy(t, image.Reference, 2, nil)
 		waitAvailable(t, c.s, c.ns, "api", 2)
 	}
+	list, err := pods(t.Context(), c.s, c.ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		_, shown, _ := strings.Cut(p.first().ImageID, "@")
+		if p.Metadata.DeletionTimestamp == nil && shown != one.Digest { // a runtime may well change that: then the fixture is out of date
+			t.Errorf("imageID: got %s, want %s, the digest that was pulled first", shown, one.Digest)
+		}
+	}
 	record(t, c, "same-config")
+}
+
+// The sample team runs for real.
+func testRealSamples(t *testing.T, c realCase) {
+	tag := strings.Repeat("c0ffee00", 5)
+	images := map[string]Image{}
+	for app, behaviour := range map[string]workloads.Behaviour{
+		"api": {StartDelay: "2s"}, "admin": {Port: "3000"}, "worker": {},
+	} {
+		pushed := c.pushed(t, workloads.Image{Repository: "acme/" + app, Tag: tag, Behaviour: behaviour})
+		images[app] = Image{Tag: tag, Digest: pushed.Digest}
+	}
+	if err := c.s.ApplySamples(t.Context(), c.registry, images); err != nil {
+		t.Fatal(err)
+	}
+	for app, replicas := range map[string]int{"api": 3, "admin": 1, "worker": 1} {
+		waitAvailable(t, c.s, "honeydue", app, replicas)
+	}
 }
 
 // waiting is the reason for which the first container waits, if it does.
