@@ -3,6 +3,7 @@ package stack
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -60,5 +61,15 @@ func TestCgroupsAreMadeForBothVersions(t *testing.T) {
 func TestReleaseName(t *testing.T) {
 	if got := releaseName("NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\n"); got != "debian-12" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestTheRecordSurvivesInAComment(t *testing.T) {
+	want := machineRecord{
+		Boot: bootID(), Settings: map[string]string{kernelSettings[0]: "0", kernelSettings[2]: "1"},
+		Tables: map[string][]string{"iptables": {"filter", "nat"}, "ip6tables": {}},
+	}
+	if got := recordFromBrief(want.brief()); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -9,11 +9,41 @@ import (
 // kube-proxy works, so whatever bears these names later is ours.
 var ownChains = regexp.MustCompile(`^(KUBE|DEVSTACK)-`)
 
-// forwardChain lets pods' traffic through where the machine's firewall forwards nothing. The comment of its rules names
-// the state folder, so that a later start finds out whose leftovers it sees.
+// forwardChain lets pods' traffic through where the machine's firewall forwards nothing. The comments of its rules are
+// for a later start, which may see what a devstack that was killed has left: one names the state folder, the other says
+// how the machine was before, because that folder may be gone.
 const forwardChain = "DEVSTACK-FORWARD"
 
-var marker = regexp.MustCompile(`^-A ` + forwardChain + ` .*--comment "?devstack:([^"]*?)"? -j`)
+var (
+	stateMarker  = regexp.MustCompile(`^-A ` + forwardChain + ` .*--comment "?devstack:([^"]*?)"? -j`)
+	beforeMarker = regexp.MustCompile(`^-A ` + forwardChain + ` .*--comment "?devstack-before:([^"]*?)"? -j`)
+)
+
+// leftovers is what the rules tell about whoever made them.
+type leftovers struct {
+	foreign bool   // there is a kube-proxy that no devstack has started
+	ours    bool   // a devstack was here
+	state   string // its state folder; may be empty
+	before  string // machineRecord.brief; may be empty
+}
+
+// readLeftovers looks through the output of iptables-save.
+func readLeftovers(saved string) leftovers {
+	var found leftovers
+	kube := false
+	for line := range strings.Lines(saved) {
+		line = strings.TrimSpace(line)
+		if m := stateMarker.FindStringSubmatch(line); m != nil {
+			found.ours, found.state = true, m[1]
+		}
+		if m := beforeMarker.FindStringSubmatch(line); m != nil {
+			found.before = m[1]
+		}
+		kube = kube || strings.HasPrefix(line, ":KUBE-SERVICES ")
+	}
+	found.foreign = kube && !found.ours
+	return found
+}
 
 // savedTables lists the tables in the output of iptables-save.
 func savedTables(saved string) []string {
@@ -24,19 +54,6 @@ func savedTables(saved string) []string {
 		}
 	}
 	return tables
-}
-
-// foreignProxy tells whether the rules are those of a kube-proxy that no devstack has started, and else in which state
-// folder the devstack worked whose leftovers they are; that may be empty.
-func foreignProxy(saved string) (foreign bool, state string) {
-	kube := false
-	for line := range strings.Lines(saved) {
-		if m := marker.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
-			return false, m[1]
-		}
-		kube = kube || strings.HasPrefix(line, ":KUBE-SERVICES ")
-	}
-	return kube, ""
 }
 
 // removal turns the output of iptables-save into the input of iptables-restore --noflush that takes our chains out,

@@ -125,8 +125,15 @@ func tree(root string, depth int) string {
 // compare names what is there now and was not before, and the other way round.
 func (l look) compare(t *testing.T, now look) {
 	t.Helper()
-	for part, before := range l {
-		old, after := strings.Split(before, "\n"), strings.Split(now[part], "\n")
+	parts := map[string]bool{}
+	for part := range l {
+		parts[part] = true
+	}
+	for part := range now {
+		parts[part] = true // a part that was empty before
+	}
+	for part := range parts {
+		old, after := strings.Split(l[part], "\n"), strings.Split(now[part], "\n")
 		for _, line := range after {
 			if !slices.Contains(old, line) {
 				t.Errorf("%s: was not there before: %s", part, line)

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// errForeign refuses a machine that somebody else's kube-proxy works on.
+var errForeign = errors.New("this machine's iptables has the rules of another Kubernetes (chain KUBE-SERVICES): real nodes would break it")
+
 // recordName is the file, in the state folder, that says what a start changed on the machine.
 const recordName = "machine.json"
 
@@ -32,6 +35,35 @@ type machineRecord struct {
 	Tables   map[string][]string `json:"tables"`   // of iptables and ip6tables
 }
 
+// brief is the record in a form that fits into the comment of a rule: settings in their order, tables of each family.
+func (r machineRecord) brief() string {
+	var settings []string
+	for _, name := range kernelSettings {
+		settings = append(settings, r.Settings[name])
+	}
+	parts := []string{strings.Join(settings, ",")}
+	for _, family := range families {
+		parts = append(parts, strings.Join(r.Tables[family], ","))
+	}
+	return strings.Join(parts, ";")
+}
+
+func recordFromBrief(brief string) machineRecord {
+	r := machineRecord{Boot: bootID(), Settings: map[string]string{}, Tables: map[string][]string{}}
+	parts := strings.Split(brief, ";")
+	for i, value := range strings.Split(parts[0], ",") {
+		if i < len(kernelSettings) && (value == "0" || value == "1") {
+			r.Settings[kernelSettings[i]] = value
+		}
+	}
+	for i, family := range families {
+		if i+1 < len(parts) {
+			r.Tables[family] = strings.FieldsFunc(parts[i+1], func(c rune) bool { return c == ',' })
+		}
+	}
+	return r
+}
+
 // kernelSettings must be on, so that pods reach each other and Services.
 var kernelSettings = []string{
 	"net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet", "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables",
@@ -46,16 +78,19 @@ func newMachine(ctx context.Context, t tools, state string) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	foreign, dead := foreignProxy(saved)
-	if foreign {
-		return nil, errors.New("this machine's iptables has the rules of another Kubernetes (chain KUBE-SERVICES): real nodes would break it")
+	found := readLeftovers(saved)
+	if found.foreign {
+		return nil, errForeign
 	}
-	if dead == "" {
-		dead = state
+	leftover := &machine{tools: t, state: found.state}
+	if found.state == "" {
+		leftover.state = state
 	}
-	leftover := &machine{tools: t, state: dead}
 	if err := leftover.readRecord(); err != nil {
 		return nil, err
+	}
+	if leftover.record.Boot == "" && found.before != "" { // its folder is gone
+		leftover.record = recordFromBrief(found.before)
 	}
 	if err := leftover.undo(ctx); err != nil {
 		return nil, fmt.Errorf("clean up after a devstack that was killed: %w", err)
@@ -114,6 +149,9 @@ func (m *machine) look(ctx context.Context) error {
 
 // prepare makes the nodes' network devices and cgroups.
 func (m *machine) prepare(ctx context.Context, nodes []realNode, pods, services netip.Prefix) error {
+	if err := m.letThrough(ctx, pods); err != nil { // first, for its comments
+		return err
+	}
 	mounts, err := machineCgroups()
 	if err != nil {
 		return err
@@ -145,20 +183,19 @@ func (m *machine) prepare(ctx context.Context, nodes []realNode, pods, services 
 		}
 	}
 	// Services are reached although this machine may have no other way out; and what no Service answers stays here.
-	if _, err := m.tools.run(ctx, "", "ip", "route", "add", services.String(), "dev", nodes[0].bridge); err != nil {
-		return err
-	}
-	return m.letThrough(ctx, pods)
+	_, err = m.tools.run(ctx, "", "ip", "route", "add", services.String(), "dev", nodes[0].bridge)
+	return err
 }
 
-// letThrough accepts pods' traffic where the machine's firewall forwards nothing by default.
+// letThrough accepts pods' traffic where the machine's firewall forwards nothing by default, and marks the machine.
 func (m *machine) letThrough(ctx context.Context, pods netip.Prefix) error {
 	comment := "devstack:" + m.state
 	if len(comment) > 255 || strings.ContainsAny(comment, "\"\\\n") {
 		comment = "devstack:" // the next start must then use this state folder to find the record
 	}
 	rules := fmt.Sprintf("*filter\n:%[1]s - [0:0]\n-A %[1]s -s %[2]s -m comment --comment \"%[3]s\" -j ACCEPT\n"+
-		"-A %[1]s -d %[2]s -m comment --comment \"%[3]s\" -j ACCEPT\n-I FORWARD 1 -j %[1]s\nCOMMIT\n", forwardChain, pods, comment)
+		"-A %[1]s -d %[2]s -m comment --comment \"devstack-before:%[4]s\" -j ACCEPT\n-I FORWARD 1 -j %[1]s\nCOMMIT\n",
+		forwardChain, pods, comment, m.record.brief())
 	_, err := m.tools.run(ctx, rules, "iptables-restore", "--noflush")
 	return err
 }

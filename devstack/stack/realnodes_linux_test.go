@@ -90,8 +90,9 @@ func playParent(t *testing.T, state string) {
 // killParent has another process start real nodes, and kills it.
 func killParent(t *testing.T) {
 	t.Helper()
+	state := t.TempDir()
 	parent := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRealNodes$", "-test.v")
-	parent.Env = append(os.Environ(), realParent+"="+t.TempDir())
+	parent.Env = append(os.Environ(), realParent+"="+state)
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +120,9 @@ func killParent(t *testing.T) {
 		}
 		return nil
 	})
+	if err := os.RemoveAll(state); err != nil { // the clean-up must not depend on it
+		t.Fatal(err)
+	}
 	if _, err := os.Stat("/sys/class/net/devstack1"); err != nil {
 		t.Errorf("the killed devstack left no device behind, so the clean-up after it proves nothing: %v", err)
 	}
