@@ -23,9 +23,12 @@ import (
 )
 
 const usage = `usage:
-  devstack run [--state DIR] -- CMD ARGS...   start a cluster, run CMD with DEVSTACK set, stop the cluster
-  devstack up  [--state DIR]                  start a cluster and keep it until Ctrl-C
-  devstack demo [--state DIR]                 start a cluster, sample data and the portal, until Ctrl-C
+  devstack run [--state DIR] [--gitea=real|only] -- CMD ARGS...
+                                   start a cluster, run CMD with DEVSTACK set, stop the cluster
+  devstack up  [--state DIR] [--gitea=real|only]
+                                   start a cluster and keep it until Ctrl-C
+  devstack demo [--state DIR]      start a cluster, sample data and the portal, until Ctrl-C
+--gitea=real starts a real Gitea beside the cluster, --gitea=only one without a cluster.
 `
 
 // exitError carries the exit code of the command that run has run.
@@ -57,6 +60,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the usage is printed once, by us
 	state := flags.String("state", "", "folder for data, keys and logs")
+	gitea := flags.String("gitea", "", "real: a real Gitea too; only: a real Gitea and no cluster")
 	if err := flags.Parse(args[1:]); err != nil {
 		return usageError(err.Error())
 	}
@@ -67,7 +71,12 @@ func run(ctx context.Context, args []string) error {
 	if *state != "" && !filepath.IsAbs(*state) {
 		*state = filepath.Join(dir, *state)
 	}
-	opts := stack.Options{State: *state, Progress: stack.NewProgress(os.Stderr)}
+	switch *gitea {
+	case "", stack.GiteaReal, stack.GiteaOnly:
+	default:
+		return usageError("unknown --gitea=" + *gitea)
+	}
+	opts := stack.Options{State: *state, Gitea: *gitea, Progress: stack.NewProgress(os.Stderr)}
 	switch args[0] {
 	case "run":
 		if flags.NArg() == 0 {
@@ -156,8 +165,19 @@ func up(ctx context.Context, opts stack.Options) error {
 	}
 	defer s.Close()
 	info := s.Info()
+	if g := info.Gitea; g != nil {
+		fmt.Printf("Gitea %s at %s\n  user %s password %s\n", g.Version, g.URL, g.Admin, g.AdminPassword)
+	}
+	if info.Server == "" {
+		fmt.Printf("  export DEVSTACK=%s\nCtrl-C stops it.\n", s.InfoFile())
+		return wait(ctx, s)
+	}
 	fmt.Printf("Kubernetes %s at %s\n  export KUBECONFIG=%s\n  export DEVSTACK=%s\n  %s get nodes\nCtrl-C stops it.\n",
 		info.Version, info.Server, info.AdminKubeconfig, s.InfoFile(), strings.Join(info.Kubectl, " "))
+	return wait(ctx, s)
+}
+
+func wait(ctx context.Context, s *stack.Stack) error {
 	select {
 	case <-ctx.Done():
 		return nil

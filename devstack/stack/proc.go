@@ -47,6 +47,11 @@ func (l *launcher) close() { l.once.Do(func() { close(l.requests) }) }
 
 // start runs a component with its output in logs/<name>.log.
 func (l *launcher) start(name, logs string, env []string, argv ...string) (*process, error) {
+	return l.startIn(name, logs, logs, nobody{}, env, argv...)
+}
+
+// startIn is start in a folder of its own and, when who names one, as another user.
+func (l *launcher) startIn(name, logs, dir string, who nobody, env []string, argv ...string) (*process, error) {
 	path := filepath.Join(logs, name+".log")
 	out, err := os.Create(path)
 	if err != nil {
@@ -55,8 +60,8 @@ func (l *launcher) start(name, logs string, env []string, argv ...string) (*proc
 	defer out.Close() // the child has its own copy
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Dir, cmd.Env = logs, env
-	cmd.SysProcAttr = childAttr()
+	cmd.Dir, cmd.Env = dir, env
+	cmd.SysProcAttr = who.apply(childAttr())
 	started := make(chan error)
 	l.requests <- func() { started <- cmd.Start() }
 	if err := <-started; err != nil {

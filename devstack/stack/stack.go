@@ -21,6 +21,8 @@ type Options struct {
 	Source string
 	// Cache holds built binaries. Empty means deployportal/devstack in the user's cache folder.
 	Cache string
+	// Gitea asks for a real Gitea with sample data: GiteaReal beside the cluster, GiteaOnly without one. Empty means none.
+	Gitea string
 	// Progress tells a person what happens. Nil is silent.
 	Progress *Progress
 }
@@ -32,6 +34,8 @@ type Info struct {
 	Kubectl         []string `json:"kubectl"`         // command line that talks to this cluster as administrator
 	Server          string   `json:"server"`          // "https://127.0.0.1:PORT"
 	State           string   `json:"state"`           // absolute path; logs/ in it has a file per component
+
+	Gitea *GiteaInfo `json:"gitea,omitempty"` // nil without one
 }
 
 // Stack is a running cluster. Its methods may be called from any goroutine.
@@ -43,6 +47,7 @@ type Stack struct {
 	launcher  *launcher
 	processes []*process // in the order of their start
 	beside    []*process // of Launch
+	gitea     *gitea
 
 	failed    chan struct{} // closed when a component ends by itself
 	closing   chan struct{} // closed by Close
@@ -82,6 +87,23 @@ func (s *Stack) start(ctx context.Context, opts Options, source, state string) e
 	if err != nil {
 		return err
 	}
+	s.info.State = state
+	switch opts.Gitea {
+	case "":
+	case GiteaReal, GiteaOnly:
+		if err := s.startGitea(ctx, source, cache, state, opts.Progress); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("unknown kind of Gitea %q: want %s or %s", opts.Gitea, GiteaReal, GiteaOnly)
+	}
+	if opts.Gitea == GiteaOnly {
+		return s.writeInfo()
+	}
+	return s.startCluster(ctx, opts, source, cache, state)
+}
+
+func (s *Stack) startCluster(ctx context.Context, opts Options, source, cache, state string) error {
 	kube, kwok, version, err := binaries(source)
 	if err != nil {
 		return err
@@ -99,10 +121,8 @@ func (s *Stack) start(ctx context.Context, opts Options, source, state string) e
 		return err
 	}
 	s.ports, s.caFile = plan.ports, plan.pki.caFile()
-	s.info = Info{
-		Version: version, AdminKubeconfig: plan.kubeconfig, Kubectl: plan.kubectl(),
-		Server: loopbackURL(plan.ports.api), State: state,
-	}
+	s.info.Version, s.info.AdminKubeconfig, s.info.Kubectl = version, plan.kubeconfig, plan.kubectl()
+	s.info.Server = loopbackURL(plan.ports.api)
 	if s.api, err = newAPI(s.info.Server, plan.pki.pem, plan.admin); err != nil {
 		return err
 	}
@@ -239,6 +259,7 @@ func (s *Stack) stopAll() {
 		s.beside[i].signal(syscall.SIGTERM)
 		s.beside[i].waitGone(5 * time.Second)
 	}
+	s.gitea.stop(0) // its data is thrown away
 	for i := len(s.processes) - 1; i >= 0; i-- {
 		if s.processes[i].name != "etcd" {
 			s.processes[i].signal(syscall.SIGKILL)

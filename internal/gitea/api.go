@@ -41,6 +41,16 @@ type apiCommit struct {
 			Date time.Time `json:"date"`
 		} `json:"author"`
 	} `json:"commit"`
+	Parents []struct {
+		SHA string `json:"sha"`
+	} `json:"parents"`
+	Files []fileOfCommit `json:"files"`
+}
+
+// fileOfCommit is a file that a commit touched; only where files were asked for.
+type fileOfCommit struct {
+	Filename string `json:"filename"`
+	Status   string `json:"status"`
 }
 
 // get asks the API for one document. Errors are raw: statusError, foreignError, or the transport's; apiFault
