@@ -72,11 +72,28 @@ func removeGiteaHome(state string) {
 // be a file. What is not there is left out.
 func (h giteaHome) fill(pairs ...string) error {
 	for i := 0; i+1 < len(pairs); i += 2 {
+		if err := h.folder(filepath.Dir(pairs[i+1])); err != nil {
+			return err
+		}
 		if err := copyTree(pairs[i], h.path(pairs[i+1]), h.who); err != nil {
 			return fmt.Errorf("copy to Gitea's folder: %w", err)
 		}
 	}
 	return nil
+}
+
+// folder makes a folder below the home, and those it is in.
+func (h giteaHome) folder(name string) error {
+	if name == "." {
+		return nil
+	}
+	if err := h.folder(filepath.Dir(name)); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(h.path(name), 0o700); err != nil {
+		return fmt.Errorf("create Gitea's folder: %w", err)
+	}
+	return h.who.own(h.path(name))
 }
 
 // copyTree copies a file or a folder with its symbolic links. What was executable or writable stays so for its owner
