@@ -1,6 +1,7 @@
 package gitea
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -100,7 +101,9 @@ func apiStatus(res *http.Response, body []byte) *statusError {
 		Message *string `json:"message"`
 	}
 	if json.Unmarshal(body, &told) != nil || told.Message == nil {
-		e.plain = true
+		// For a sha that names no commit Gitea answers with nothing but a JSON null.
+		isNull := string(bytes.TrimSpace(body)) == "null" && strings.HasPrefix(res.Header.Get("Content-Type"), "application/json")
+		e.plain = !isNull
 		return e
 	}
 	if m := scopePattern.FindStringSubmatch(*told.Message); m != nil && res.StatusCode == http.StatusForbidden {

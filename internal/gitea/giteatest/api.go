@@ -118,8 +118,11 @@ func (s *Server) apiPackages(w http.ResponseWriter, r *http.Request, seg []strin
 			}
 		}
 	case len(seg) == 3 && seg[1] == "container":
-		// An image nobody pushed is an empty list, not a 404.
-		all = s.apiVersions(r, owner+"/"+strings.ToLower(seg[2]))
+		if all = s.apiVersions(r, owner+"/"+strings.ToLower(seg[2])); len(all) == 0 {
+			writeJSON(w, http.StatusNotFound, map[string]string{
+				"message": "GetPackageByName: package does not exist", "url": s.root(r) + "/api/swagger"})
+			return
+		}
 	case len(seg) == 4 && seg[1] == "container":
 		for _, v := range s.apiVersions(r, owner+"/"+strings.ToLower(seg[2])) {
 			if v["version"] == strings.ToLower(seg[3]) {

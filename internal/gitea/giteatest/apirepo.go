@@ -42,7 +42,7 @@ func (s *Server) apiCommits(w http.ResponseWriter, r *http.Request, re *repo) {
 	}
 	c, ok := re.find(q.Get("sha"))
 	if !ok {
-		s.apiError(w, r, http.StatusNotFound, "not found")
+		writeJSON(w, http.StatusNotFound, nil) // Gitea says no more here
 		return
 	}
 	var not map[string]bool
