@@ -89,8 +89,8 @@ func run(ctx context.Context, args []string) error {
 		}
 		return up(ctx, opts)
 	case "demo":
-		if flags.NArg() > 0 {
-			return usageError("demo takes no arguments")
+		if flags.NArg() > 0 || *gitea != "" {
+			return usageError("demo takes no arguments and brings a registry of its own")
 		}
 		root, err := stack.Root("")
 		if err != nil {
