@@ -24,15 +24,18 @@ CREATE TABLE audit_entries (
     request_id  TEXT    NOT NULL CHECK (length(request_id) <= 100),
     count       INTEGER NOT NULL CHECK (count >= 1),
     prev_hash   TEXT    NOT NULL CHECK (length(prev_hash) = 64),
-    hash        TEXT    NOT NULL UNIQUE CHECK (length(hash) = 64)
+    hash        TEXT    NOT NULL CHECK (length(hash) = 64)
 ) STRICT;
 
-CREATE INDEX audit_entries_target   ON audit_entries (app, env, seq);
-CREATE INDEX audit_entries_env      ON audit_entries (env, seq);
-CREATE INDEX audit_entries_actor    ON audit_entries (actor_name, seq);
-CREATE INDEX audit_entries_action   ON audit_entries (action, seq);
-CREATE INDEX audit_entries_outcome  ON audit_entries (outcome, seq);
-CREATE INDEX audit_entries_at       ON audit_entries (at);
+-- A page of the log is read in lanes, one for every environment, action and outcome that there is and that is asked for.
+-- With these always given, four indexes serve every choice of app and actor, each with seq right behind: a lane is read
+-- from its newest entry on, and no entry is looked at that is not asked for.
+CREATE INDEX audit_entries_lane       ON audit_entries (env, action, outcome, seq);
+CREATE INDEX audit_entries_lane_app   ON audit_entries (env, action, outcome, app, seq);
+CREATE INDEX audit_entries_lane_actor ON audit_entries (env, action, outcome, actor_name, seq);
+CREATE INDEX audit_entries_lane_both  ON audit_entries (env, action, outcome, app, actor_name, seq);
+-- By day, not by time: a clock that is set back makes times run against seq.
+CREATE INDEX audit_entries_day      ON audit_entries (substr(at, 1, 10), seq);
 CREATE INDEX audit_entries_deploy   ON audit_entries (deploy_id, seq) WHERE deploy_id > 0;
 CREATE INDEX audit_entries_to_tag   ON audit_entries (to_tag, seq) WHERE to_tag <> '';
 CREATE INDEX audit_entries_from_tag ON audit_entries (from_tag, seq) WHERE from_tag <> '';
@@ -43,9 +46,11 @@ CREATE TRIGGER audit_entries_no_update BEFORE UPDATE ON audit_entries
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_entries_no_delete BEFORE DELETE ON audit_entries
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
--- INSERT OR REPLACE would delete silently; a new entry is exactly the next one.
+-- INSERT OR REPLACE would delete silently; a new entry is exactly the next one and continues the last. seq is the only
+-- key that could be in conflict, so that this holds also for a connection without recursive triggers.
 CREATE TRIGGER audit_entries_next_only BEFORE INSERT ON audit_entries
 WHEN NEW.seq <> (SELECT ifnull(max(seq), 0) + 1 FROM audit_entries)
+    OR NEW.prev_hash <> ifnull((SELECT hash FROM audit_entries ORDER BY seq DESC LIMIT 1), printf('%064d', 0))
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 
 CREATE TABLE deploys (
@@ -76,6 +81,8 @@ CREATE TABLE deploys (
     audit_hash   TEXT    NOT NULL CHECK (length(audit_hash) = 64),
     sentence     TEXT    NOT NULL DEFAULT '' CHECK (length(sentence) <= 2000),
     note         TEXT    NOT NULL DEFAULT '' CHECK (length(note) <= 2000),
+    cause        TEXT    NOT NULL DEFAULT 'null' CHECK (json_valid(cause)),
+    causes       TEXT    NOT NULL DEFAULT 'null' CHECK (json_valid(causes)),
     memory       TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(memory)),
     rollout      TEXT             CHECK (json_valid(rollout)),
     seq          INTEGER NOT NULL DEFAULT 0 CHECK (seq >= 0),

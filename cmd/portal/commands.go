@@ -38,13 +38,13 @@ func (r roles) grants() (out []auth.Grant) {
 	return out
 }
 
-// store opens the configured database for one command. Only the path is taken from the configuration.
+// store opens the database for one command.
 func (e *env) store(create bool, use func(*portal.Store) error) (err error) {
-	cfg, err := e.load()
+	path, err := e.path()
 	if err != nil {
 		return err
 	}
-	s, err := portal.OpenStore(e.ctx, cfg.Database, create)
+	s, err := portal.OpenStore(e.ctx, path, create)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (userListCmd) Run(e *env) error {
 		_, _ = fmt.Fprintln(w, "NAME\tROLE\tSTATE")
 		for _, a := range list {
 			state := "enabled"
-			if a.Disabled {
+			if !a.Disabled.IsZero() {
 				state = "disabled"
 			}
 			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", a.Name, grants(a.Grants), state)

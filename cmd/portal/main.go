@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -23,7 +24,8 @@ var version = "dev"
 
 // cli is the whole command line.
 type cli struct {
-	Config string `help:"Configuration file." default:"portal.yaml" env:"PORTAL_CONFIG" type:"path"`
+	Config   string `help:"Configuration file." default:"portal.yaml" env:"PORTAL_CONFIG" type:"path"`
+	Database string `help:"Database file, instead of the configured one. With it, user and audit commands need no configuration file." placeholder:"PATH" type:"path"`
 
 	Serve   serveCmd   `cmd:"" help:"Serve the portal."`
 	User    userCmd    `cmd:"" help:"Manage local accounts."`
@@ -33,14 +35,33 @@ type cli struct {
 
 // env is what a command runs with.
 type env struct {
-	ctx    context.Context
-	config string
-	in     io.Reader
-	out    io.Writer
-	log    *slog.Logger
+	ctx      context.Context
+	config   string
+	database string // empty: the configured one
+	in       io.Reader
+	out      io.Writer
+	log      *slog.Logger
 }
 
-func (e *env) load() (*config.Config, error) { return config.Load(e.config, os.Getenv) }
+func (e *env) load() (*config.Config, error) {
+	cfg, err := config.Load(e.config, os.Getenv)
+	if err == nil && e.database != "" {
+		cfg.Database = e.database
+	}
+	return cfg, err
+}
+
+// path is the database file. Who has been sent a copy of it has no configuration, so that is not read without need.
+func (e *env) path() (string, error) {
+	if e.database != "" {
+		return e.database, nil
+	}
+	cfg, err := e.load()
+	if err != nil {
+		return "", err
+	}
+	return cfg.Database, nil
+}
 
 // The exit codes, besides 0.
 const (
@@ -73,7 +94,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return exitUsage
 	}
 	log := slog.New(slog.NewTextHandler(errOut, nil))
-	return code(cmd.Run(&env{ctx: ctx, config: c.Config, in: in, out: out, log: log}), errOut, log)
+	return code(cmd.Run(&env{ctx: ctx, config: c.Config, database: c.Database, in: in, out: out, log: log}), errOut, log)
 }
 
 // code prints an error the way people read it and gives the exit code it means.
@@ -107,15 +128,31 @@ func (versionCmd) Run(e *env) error {
 	return err
 }
 
-type serveCmd struct{}
+type serveCmd struct {
+	WaitForAccount bool `help:"Where the portal may not listen because there is no account yet: wait for the first one instead of ending."`
+}
+
+// accountPoll is how often a waiting portal looks for the first account.
+const accountPoll = 3 * time.Second
 
 // Run serves until a signal comes.
-func (serveCmd) Run(e *env) (err error) {
+func (c serveCmd) Run(e *env) (err error) {
 	cfg, err := e.load()
 	if err != nil {
 		return err
 	}
 	p, err := portal.New(e.ctx, cfg, e.log, version)
+	for told := false; c.WaitForAccount && errors.Is(err, portal.ErrNoAccount); p, err = portal.New(e.ctx, cfg, e.log, version) {
+		if !told {
+			e.log.Warn(errs.Public(err))
+			told = true
+		}
+		select {
+		case <-e.ctx.Done():
+			return nil
+		case <-time.After(accountPoll):
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func (s *Stack) DeploymentAvailable(ctx context.Context, namespace, name string)
 			Metadata struct{ Generation int64 }
 			Spec     struct{ Replicas int }
 			Status   struct {
-				ObservedGeneration                            int64
+				ObservedGeneration                           int64
 				Replicas, UpdatedReplicas, AvailableReplicas int
 			}
 		}

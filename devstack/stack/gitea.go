@@ -145,7 +145,7 @@ func giteaStatic(module string) []string {
 // run starts the program in a home that is ready, and returns when it answers.
 func (g *gitea) run(ctx context.Context, l *launcher, logs string) error {
 	var err error
-	g.process, err = l.startIn("gitea", logs, g.home.dir, g.home.who, g.home.env(), g.home.argv("web")...)
+	g.process, err = l.startIn(g.home.dir, g.home.who.apply(childAttr()), "gitea", logs, g.home.env(), g.home.argv("web")...)
 	if err != nil {
 		return err
 	}

@@ -47,11 +47,16 @@ func (l *launcher) close() { l.once.Do(func() { close(l.requests) }) }
 
 // start runs a component with its output in logs/<name>.log.
 func (l *launcher) start(name, logs string, env []string, argv ...string) (*process, error) {
-	return l.startIn(name, logs, logs, nobody{}, env, argv...)
+	return l.startAs(childAttr(), name, logs, env, argv...)
 }
 
-// startIn is start in a folder of its own and, when who names one, as another user.
-func (l *launcher) startIn(name, logs, dir string, who nobody, env []string, argv ...string) (*process, error) {
+// startAs is start for a child that differs from the others in its attributes.
+func (l *launcher) startAs(attr *syscall.SysProcAttr, name, logs string, env []string, argv ...string) (*process, error) {
+	return l.startIn(logs, attr, name, logs, env, argv...)
+}
+
+// startIn is startAs in a folder of its own.
+func (l *launcher) startIn(dir string, attr *syscall.SysProcAttr, name, logs string, env []string, argv ...string) (*process, error) {
 	path := filepath.Join(logs, name+".log")
 	out, err := os.Create(path)
 	if err != nil {
@@ -61,7 +66,7 @@ func (l *launcher) startIn(name, logs, dir string, who nobody, env []string, arg
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir, cmd.Env = dir, env
-	cmd.SysProcAttr = who.apply(childAttr())
+	cmd.SysProcAttr = attr
 	started := make(chan error)
 	l.requests <- func() { started <- cmd.Start() }
 	if err := <-started; err != nil {

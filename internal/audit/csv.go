@@ -6,12 +6,13 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"deployportal/internal/sqlite"
 )
 
 // CSV writes the filtered list, newest first, all pages of it (Before and Limit of f are not used). Cells that a
-// spreadsheet would run as a formula begin with an apostrophe (CWE-1236). It reads page by page, so that a slow
+// spreadsheet would run as a formula begin with an apostrophe (CWE-1236), the wide forms of their signs too. It reads page by page, so that a slow
 // receiver never holds a read transaction.
 func CSV(ctx context.Context, q sqlite.Querier, f Filter, w io.Writer) error {
 	out := csv.NewWriter(w)
@@ -55,7 +56,7 @@ func (e *Entry) cells() []string {
 }
 
 func safeCell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r\n|%", rune(s[0])) {
+	if first, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", first) {
 		return "'" + s
 	}
 	return s

@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +20,7 @@ type Filter struct {
 	Actor    string   // exact name
 	Action   string   // exact, or a group with a dot at the end: "deploy."
 	Outcome  string
-	SHA      string    // start of a tag or of a digest (with or without "sha256:"), of what ran before or after
+	SHA      string    // start of a tag or of a digest (with or without "sha256:"), of what ran before or after; 3 characters or more
 	From     time.Time // inclusive
 	To       time.Time // exclusive
 	DeployID int64
@@ -27,26 +29,68 @@ type Filter struct {
 }
 
 // List gives entries, newest first. It pages by seq (keyset), so that a late page costs what the first one does.
+// Between two pages of one list entries may be appended: each older entry still comes exactly once. errs.Invalid for a
+// SHA that is too short to be looked for quickly.
 func List(ctx context.Context, q sqlite.Querier, f Filter) ([]Entry, error) {
-	where, args := f.where()
-	limit := f.Limit
-	if limit <= 0 || limit > 1000 {
-		limit = 50
+	if f.Limit <= 0 || f.Limit > 1000 {
+		f.Limit = 50
 	}
-	query := `SELECT ` + columns + ` FROM audit_entries` + where + ` ORDER BY seq DESC LIMIT ? -- audit.List`
-	var out []Entry
-	err := sqlite.Each(ctx, q, func(rows *sql.Rows) error {
-		var e Entry
-		if err := e.scan(rows); err != nil {
-			return err
-		}
-		out = append(out, e)
-		return nil
-	}, query, append(args, limit)...)
+	if f.SHA != "" && len(f.image()) < minSHA {
+		return nil, errs.New(errs.Invalid, "Give at least %d characters of the tag or digest to look for.", minSHA)
+	}
+	list, err := list(ctx, q, f)
 	if err != nil {
 		return nil, fmt.Errorf("listing the audit log: %w", err)
 	}
-	return out, nil
+	return list, nil
+}
+
+func list(ctx context.Context, q sqlite.Querier, f Filter) ([]Entry, error) {
+	low, high, err := f.bounds(ctx, q)
+	if err != nil || low > high {
+		return nil, err
+	}
+	if f.SHA != "" || f.DeployID > 0 {
+		return fetch(ctx, q, f.few(f.within(low, high)), f.Limit)
+	}
+	lanes, err := f.lanes(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if len(lanes) == 1 {
+		return fetch(ctx, q, lanes[0].and(f.within(low, high)), f.Limit)
+	}
+	var seqs []any // the newest of the lanes read so far, newest first
+	for _, lane := range lanes {
+		c := lane.and(f.within(low, high))
+		err := sqlite.Each(ctx, q, func(rows *sql.Rows) error {
+			var seq int64
+			err := rows.Scan(&seq)
+			seqs = append(seqs, seq)
+			return err
+		}, `SELECT seq FROM audit_entries WHERE `+c.sql+` ORDER BY seq DESC LIMIT ? -- audit.List`, append(c.args, f.Limit)...)
+		if err != nil {
+			return nil, err
+		}
+		slices.SortFunc(seqs, func(a, b any) int { return cmp.Compare(b.(int64), a.(int64)) })
+		if len(seqs) >= f.Limit { // what is older than all of a full page is not read from the next lane
+			seqs = seqs[:f.Limit]
+			low = seqs[f.Limit-1].(int64)
+		}
+	}
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	return fetch(ctx, q, cond{"seq IN (?" + strings.Repeat(", ?", len(seqs)-1) + ")", seqs}, f.Limit)
+}
+
+func fetch(ctx context.Context, q sqlite.Querier, c cond, limit int) (out []Entry, _ error) {
+	return out, sqlite.Each(ctx, q, func(rows *sql.Rows) error {
+		var e Entry
+		err := e.scan(rows)
+		out = append(out, e)
+		return err
+	}, `SELECT `+columns+` FROM audit_entries WHERE `+c.sql+` ORDER BY seq DESC LIMIT ? -- audit.List`, append(c.args, limit)...)
 }
 
 // Get gives one entry. errs.NotFound when there is none.
@@ -63,61 +107,3 @@ func Get(ctx context.Context, q sqlite.Querier, seq int64) (Entry, error) {
 }
 
 func (e *Entry) scanRow(row *sql.Row) error { return e.scan(row) }
-
-func (f Filter) where() (string, []any) {
-	var conds []string
-	var args []any
-	add := func(cond string, a ...any) {
-		conds = append(conds, cond)
-		args = append(args, a...)
-	}
-	for _, eq := range []struct{ column, value string }{
-		{"app", f.App}, {"env", f.Env}, {"actor_name", f.Actor}, {"outcome", f.Outcome},
-	} {
-		if eq.value != "" {
-			add(eq.column+" = ?", eq.value)
-		}
-	}
-	if f.Envs != nil {
-		list := []any{}
-		for _, e := range f.Envs {
-			list = append(list, e)
-		}
-		add("env IN (NULL"+strings.Repeat(", ?", len(list))+")", list...)
-	}
-	if group, ok := strings.CutSuffix(f.Action, "."); ok {
-		add("action >= ? AND action < ?", group+".", group+"/")
-	} else if f.Action != "" {
-		add("action = ?", f.Action)
-	}
-	if f.SHA != "" {
-		f.whereSHA(add)
-	}
-	if !f.From.IsZero() {
-		add("seq >= (SELECT ifnull(min(seq), 9223372036854775807) FROM audit_entries WHERE at >= ?)", sqlite.Time{Time: f.From})
-	}
-	if !f.To.IsZero() {
-		add("seq < (SELECT ifnull(min(seq), 9223372036854775807) FROM audit_entries WHERE at >= ?)", sqlite.Time{Time: f.To})
-	}
-	if f.DeployID > 0 {
-		add("deploy_id = ?", f.DeployID)
-	}
-	if f.Before > 0 {
-		add("seq < ?", f.Before)
-	}
-	if len(conds) == 0 {
-		return "", nil
-	}
-	return " WHERE " + strings.Join(conds, " AND "), args
-}
-
-// whereSHA asks four indexes for the prefix; SQLite joins them by rowid.
-func (f Filter) whereSHA(add func(string, ...any)) {
-	sha := strings.ToLower(strings.TrimPrefix(f.SHA, "sha256:"))
-	digest := "sha256:" + sha
-	add(`seq IN (SELECT seq FROM audit_entries WHERE to_tag <> '' AND to_tag >= ? AND to_tag < ?
-		UNION SELECT seq FROM audit_entries WHERE from_tag <> '' AND from_tag >= ? AND from_tag < ?
-		UNION SELECT seq FROM audit_entries WHERE to_digest <> '' AND to_digest >= ? AND to_digest < ?
-		UNION SELECT seq FROM audit_entries WHERE from_digest <> '' AND from_digest >= ? AND from_digest < ?)`,
-		sha, sha+"\U0010FFFF", sha, sha+"\U0010FFFF", digest, digest+"\U0010FFFF", digest, digest+"\U0010FFFF")
-}

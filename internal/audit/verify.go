@@ -27,11 +27,14 @@ func Verify(ctx context.Context, q sqlite.Querier) (Report, error) {
 	for rows.Next() {
 		var e Entry
 		if err := e.scan(rows); err != nil {
+			if ctx.Err() != nil { // an end in the middle of a row says nothing about the row
+				return r, fmt.Errorf("reading the audit log: %w", ctx.Err())
+			}
 			r.BadSeq, r.Why = r.Head.Seq+1, fmt.Sprintf("Entry %d cannot be read.", r.Head.Seq+1)
 			return r, nil
 		}
 		if why := broken(&r.Head, &e); why != "" {
-			r.BadSeq, r.Why = e.Seq, why
+			r.BadSeq, r.Why = max(e.Seq, 1), why // an entry slipped in as 0 must not read as "whole"
 			return r, nil
 		}
 		r.Head = e

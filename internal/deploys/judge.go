@@ -24,12 +24,7 @@ type Basis struct {
 	Template   string
 	To         Version
 	T0         time.Time
-}
-
-// Facts is what the registry said about this rollout; the runner asks, the judge only reads.
-type Facts struct {
-	Pull  string           // why the image cannot be pulled, confirmed by the registry; empty: not confirmed
-	Proof map[string]Proof // by image digest as a runtime reports it
+	Usual      time.Duration // the longest start of a pod in the last good deploys; 0: not known
 }
 
 // Proof is what is known of a running image's digest.
@@ -79,7 +74,8 @@ type Verdict struct {
 	Note     string    // what a success must add
 	Ends     time.Time // holding: when the window ends; zero else
 	Again    time.Time // judge again then, even if nothing changes; zero: only on change
-	Troubles []Trouble // causes seen in pods, doomed ones first
+	Cause    *Cause    // failed: why
+	Causes   []Cause   // what stands in the way of pods, doomed first
 }
 
 // Phase is what an undecided rollout is doing.
@@ -93,14 +89,6 @@ const (
 	PhaseHolding Phase = "holding" // complete, the stability window runs
 	PhaseUnknown Phase = "unknown" // the cluster does not answer
 )
-
-// Trouble is one cause seen in one container.
-type Trouble struct {
-	Pod       string `json:"pod"`
-	Container string `json:"container"`
-	Sentence  string `json:"sentence"`
-	Doomed    bool   `json:"doomed"` // it will not go away by itself
-}
 
 // Judge decides what a snapshot means for a deploy. It is pure: the same arguments give the same verdict. It
 // believes counts only with the generation they belong to, never a ProgressDeadlineExceeded condition, and it says
@@ -141,14 +129,14 @@ func (j *judge) verdict() Verdict {
 		return Verdict{Phase: PhasePaused, Sentence: "The workload is paused: nothing rolls out until it is resumed (kubectl rollout resume)."}
 	}
 	j.advance()
-	troubles := j.troubles()
-	for _, decide := range []func([]Trouble) (Verdict, bool){j.crashedInWindow, j.complete, j.doomed, j.refused, j.late} {
-		if v, ok := decide(troubles); ok {
-			v.Troubles = troubles
+	causes := j.causes()
+	for _, decide := range []func([]Cause) (Verdict, bool){j.crashedInWindow, j.complete, j.doomed, j.refused, j.late} {
+		if v, ok := decide(causes); ok {
+			v.Causes = causes
 			return v
 		}
 	}
-	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Troubles: troubles}
+	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: causes}
 }
 
 // superseded is rule 1: the object is another one, or its template is not ours any more. A higher generation alone
@@ -182,7 +170,7 @@ func (j *judge) waiting() Verdict {
 }
 
 // complete is rule 3.
-func (j *judge) complete(_ []Trouble) (Verdict, bool) {
+func (j *judge) complete(_ []Cause) (Verdict, bool) {
 	r := j.r
 	switch {
 	case r.Desired == 0 && r.Replicas == 0:
@@ -240,7 +228,7 @@ func (j *judge) hold(proof Proof) Verdict {
 }
 
 // crashedInWindow is the second half of rule 3: a container that ends inside the window fails the deploy.
-func (j *judge) crashedInWindow(_ []Trouble) (Verdict, bool) {
+func (j *judge) crashedInWindow(_ []Cause) (Verdict, bool) {
 	w := j.m.Window
 	if w == nil {
 		return Verdict{}, false
@@ -256,12 +244,22 @@ func (j *judge) crashedInWindow(_ []Trouble) (Verdict, bool) {
 			if c.Init || (c.Restarts <= base && c.State != "terminated") {
 				continue
 			}
-			return Verdict{Status: Failed, Sentence: fmt.Sprintf("Container %s of pod %s ended%s after all pods were ready, within the %s in which they must stay well.",
-				c.Name, p.Name, exit(c.Last), short(j.b.App.Stability))}, true
+			lines := j.f.Logs[p.UID+"/"+c.Name]
+			cause := Cause{Title: "It did not stay up", Pod: p.Name, Container: c.Name, Doomed: true, Evidence: logEvidence(lines),
+				Sentence: fmt.Sprintf("%s ended%s after all pods were ready, within the %s in which they must stay well.",
+					who(p, c), exit(c.Last), short(j.b.App.Stability)),
+				Advice: "Read the log: it starts, answers its probes, and then ends."}
+			if line := telling(lines); line != "" {
+				cause.Sentence += " It said: " + sentence(line)
+			}
+			return failed(cause), true
 		}
 	}
 	return Verdict{}, false
 }
+
+// failed is the verdict of a cause.
+func failed(c Cause) Verdict { return Verdict{Status: Failed, Sentence: c.Sentence, Cause: &c} }
 
 // proof tells whether every target pod provably runs the asked digest: Proven, Unresolvable, or empty while a
 // look-up is under way. wrong is a sentence when one provably runs something else.

@@ -104,43 +104,55 @@ func (j *judge) advance() {
 }
 
 // doomed is rule 4: all live target pods have a cause that will not go away.
-func (j *judge) doomed(troubles []Trouble) (Verdict, bool) {
+func (j *judge) doomed(causes []Cause) (Verdict, bool) {
 	bad := map[string]bool{}
-	sentence := ""
-	for _, t := range troubles {
-		if t.Doomed {
-			bad[t.Pod] = true
-			if sentence == "" {
-				sentence = t.Sentence
-			}
+	for _, c := range causes {
+		if c.Doomed {
+			bad[c.Pod] = true
 		}
 	}
 	if len(j.pods) == 0 || len(bad) < len(j.pods) {
 		return Verdict{}, false
 	}
-	return Verdict{Status: Failed, Sentence: sentence}, true
+	return failed(causes[0]), true
 }
 
 // refused is the other half of rule 4: the API server does not let the pods be created, and nothing moves.
-func (j *judge) refused(_ []Trouble) (Verdict, bool) {
+func (j *judge) refused(_ []Cause) (Verdict, bool) {
+	c, ok := j.creationRefused()
+	return failed(c), ok && j.now.Sub(j.m.Progress) >= quotaGrace
+}
+
+func (j *judge) creationRefused() (Cause, bool) {
 	for _, c := range j.r.Conditions {
-		if c.Type == "ReplicaFailure" && c.Status && j.now.Sub(j.m.Progress) >= quotaGrace {
-			return Verdict{Status: Failed, Sentence: "Kubernetes refuses to create the pods: " + sentence(c.Message)}, true
+		if c.Type != "ReplicaFailure" || !c.Status {
+			continue
 		}
+		cause := Cause{Title: "Pods are refused", Doomed: true, Sentence: "Kubernetes refuses to create the pods: " + sentence(c.Message),
+			Advice:   "Correct what the API server names, then deploy again.",
+			Evidence: []Evidence{{Kind: FromCluster, At: c.Updated, Text: strings.TrimSpace(c.Reason + " " + c.Message)}}}
+		if strings.Contains(c.Message, "exceeded quota") {
+			cause.Title, cause.Advice = "Quota exceeded", "Raise the quota of the namespace, or free some of it."
+		}
+		return cause, true
 	}
-	return Verdict{}, false
+	return Cause{}, false
 }
 
 // late is rule 5.
-func (j *judge) late(troubles []Trouble) (Verdict, bool) {
-	why := j.why(troubles)
+func (j *judge) late(causes []Cause) (Verdict, bool) {
+	var over string
 	switch {
 	case j.overdue():
-		return Verdict{Status: Failed, Sentence: fmt.Sprintf("No progress for %s. %s", short(j.deadline()), why)}, true
+		over = fmt.Sprintf("No progress for %s. ", short(j.deadline()))
 	case j.m.Spent >= j.b.App.Limit:
-		return Verdict{Status: Failed, Sentence: fmt.Sprintf("Not complete after %s, the limit of a rollout. %s", short(j.b.App.Limit), why)}, true
+		over = fmt.Sprintf("Not complete after %s, the limit of a rollout. ", short(j.b.App.Limit))
+	default:
+		return Verdict{}, false
 	}
-	return Verdict{}, false
+	c := j.why(causes)
+	c.Sentence = over + c.Sentence
+	return failed(c), true
 }
 
 func (j *judge) deadline() time.Duration {
@@ -201,20 +213,22 @@ func (j *judge) progress() string {
 	return fmt.Sprintf("%s ready.", count(ready, j.r.Desired))
 }
 
-// why names what stands in the way when the time is up.
-func (j *judge) why(troubles []Trouble) string {
+// why is what stands in the way when the time is up.
+func (j *judge) why(causes []Cause) Cause {
 	if _, wrong := j.proof(); wrong != "" {
-		return wrong
+		return Cause{Title: "Another image runs", Sentence: wrong, Advice: "Find what changes the image: an admission webhook or a registry mirror."}
 	}
-	if len(troubles) > 0 {
-		return troubles[0].Sentence
-	}
-	for _, c := range j.r.Conditions {
-		if c.Type == "ReplicaFailure" && c.Status {
-			return "Kubernetes refuses to create more pods: " + sentence(c.Message)
+	if len(causes) > 0 {
+		c := causes[0]
+		if c.Title == "Not ready" {
+			c.Title = "Never ready"
 		}
+		return c
 	}
-	return j.progress()
+	if c, ok := j.creationRefused(); ok {
+		return c
+	}
+	return Cause{Title: "No progress", Sentence: j.progress(), Advice: "Look at the pods and events below."}
 }
 
 func count(n, of int32) string {

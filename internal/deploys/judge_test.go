@@ -99,7 +99,7 @@ type look struct {
 // TestJudge has a row for every rule of the design and for every known bug of other tools in this logic; what the
 // row is for stands in its name.
 func TestJudge(t *testing.T) {
-	confirmed := deploys.Facts{Pull: "The registry has no tag abc1234 in acme/api."}
+	confirmed := deploys.Facts{Pull: deploys.PullFact{Asked: true, Sentence: "The registry has no tag abc1234 in acme/api."}}
 	stale := func(r deploys.Rollout, second int) deploys.Rollout {
 		r.StaleSince, r.StaleWhy = sec(second), "The cluster cannot be reached."
 		return r
@@ -136,7 +136,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{"succeeded after the window", deploys.Facts{}, []look{{5, done(5)}, {15, done(5)}}, deploys.Succeeded, "3 of 3 pods run abc1234 and stayed well for 10 s."},
 		{"not before the window is over", deploys.Facts{}, []look{{5, done(5)}, {14, done(5)}}, deploys.Running, "must stay well until 14:00:15 UTC"},
-		{"crash loop with all counts complete a moment ago (kubernetes#31319)", deploys.Facts{}, []look{{40, crashing(2)}}, deploys.Failed, "crashes again and again: 2 restarts, it last ended with exit code 2."},
+		{"crash loop with all counts complete a moment ago (kubernetes#31319)", deploys.Facts{}, []look{{40, crashing(2)}}, deploys.Failed, "ended with exit code 2 and was started again 2 times."},
 		{"maxUnavailable is never subtracted (helm#2483)", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { r.Available = 2 })}, {60, with(done(5), func(r *deploys.Rollout) { r.Available = 2 })}}, deploys.Running, ""},
 		{"a deadline condition from before the patch (kubernetes#49637)", deploys.Facts{}, []look{{1, exceeded(rolling())}, {5, exceeded(rolling())}}, deploys.Running, "No new pod yet."},
 		{"rollback succeeds under a stale deadline condition (kubernaut#199)", deploys.Facts{}, []look{{5, exceeded(done(5))}, {16, exceeded(done(5))}}, deploys.Succeeded, ""},
@@ -155,7 +155,7 @@ func TestJudge(t *testing.T) {
 		{"no deadline in the Deployment leaves the limit", deploys.Facts{}, []look{{1, with(rolling(), func(r *deploys.Rollout) { r.ProgressDeadline = (1<<31 - 1) * time.Second })}, {700, with(rolling(), func(r *deploys.Rollout) { r.ProgressDeadline = (1<<31 - 1) * time.Second })}}, deploys.Running, ""},
 		{"image not found, registry confirms (argo-cd#16720)", confirmed, []look{{3, waiting("ErrImagePull", "not found")}}, deploys.Failed, "The registry has no tag abc1234 in acme/api."},
 		{"image not found, registry not asked yet", deploys.Facts{}, []look{{3, waiting("ImagePullBackOff", "not found")}, {100, waiting("ImagePullBackOff", "not found")}}, deploys.Running, ""},
-		{"a missing Secret past the grace (argo-cd#1652)", deploys.Facts{}, []look{{3, waiting("CreateContainerConfigError", `secret "x" not found`)}, {8, waiting("CreateContainerConfigError", `secret "x" not found`)}}, deploys.Failed, `secret "x" not found`},
+		{"a missing Secret past the grace (argo-cd#1652)", deploys.Facts{}, []look{{3, waiting("CreateContainerConfigError", `secret "x" not found`)}, {8, waiting("CreateContainerConfigError", `secret "x" not found`)}}, deploys.Failed, `the Secret "x" it refers to does not exist.`},
 		{"a Secret that is late (kubernetes#74755)", deploys.Facts{}, []look{{3, waiting("CreateContainerConfigError", `secret "x" not found`)}, {7, waiting("CreateContainerConfigError", `secret "x" not found`)}}, deploys.Running, ""},
 		{"the grace begins anew when it went away", deploys.Facts{}, []look{{3, waiting("CreateContainerConfigError", "x")}, {6, waiting("ContainerCreating", "")}, {9, waiting("CreateContainerConfigError", "x")}}, deploys.Running, ""},
 		{"exec format error", deploys.Facts{}, []look{{3, waiting("RunContainerError", "exec /app: exec format error")}}, deploys.Failed, "another architecture"},
@@ -163,7 +163,7 @@ func TestJudge(t *testing.T) {
 		{"one bad probe is no failure (samson#1567)", deploys.Facts{}, []look{{10, starting(func(_ *deploys.Pod, c *deploys.Container) {
 			c.Readiness = &deploys.Probe{Ask: "GET / on port 80", Fails: 1, HTTP: 503, Answer: "HTTP 503", LastFail: sec(9)}
 		})}}, deploys.Running, ""},
-		{"startup probe: 404 through one budget (samson#3938)", deploys.Facts{}, []look{{63, startupProbe(404, "HTTP 404", 1)}}, deploys.Failed, "GET /admin/ on port 3000 gave HTTP 404, at least 12 times, within its 1 min."},
+		{"startup probe: 404 through one budget (samson#3938)", deploys.Facts{}, []look{{63, startupProbe(404, "HTTP 404", 1)}}, deploys.Failed, "GET /admin/ on port 3000 was answered with HTTP 404 at least 12 times in its whole budget of 1 min."},
 		{"startup probe: 503 through one budget", deploys.Facts{}, []look{{63, startupProbe(503, "HTTP 503", 1)}}, deploys.Running, ""},
 		{"startup probe: refused through two", deploys.Facts{}, []look{{125, startupProbe(0, "connection refused", 2)}}, deploys.Failed, "connection refused"},
 		{"startup probe: kills of an earlier rollout", deploys.Facts{}, []look{{5, with(startupProbe(404, "HTTP 404", 3), func(r *deploys.Rollout) {
@@ -185,7 +185,7 @@ func TestJudge(t *testing.T) {
 		{"a digest that nobody can tell: succeeded with a note", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Unresolvable}}, []look{{5, imageID("sha256:other")}, {16, imageID("sha256:other")}}, deploys.Succeeded, "(digest pinned, not proven"},
 		{"a digest not looked up yet waits", deploys.Facts{}, []look{{5, imageID("sha256:other")}, {60, imageID("sha256:other")}}, deploys.Running, ""},
 		{"a webhook that swaps the image", deploys.Facts{}, []look{{5, swapped()}, {60, swapped()}}, deploys.Running, "admission webhook"},
-		{"restart inside the window fails", deploys.Facts{}, []look{{5, done(5)}, {12, restarted(done(5), 1, 1)}}, deploys.Failed, "Container api of pod new-2 ended with exit code 1 after all pods were ready"},
+		{"restart inside the window fails", deploys.Facts{}, []look{{5, done(5)}, {12, restarted(done(5), 1, 1)}}, deploys.Failed, "Container api of pod new-2 ended with exit code 1 after all pods were ready, within the 10 s"},
 		{"restart before the window does not", deploys.Facts{}, []look{{5, restarted(done(5), 1, 1)}, {16, restarted(done(5), 1, 1)}}, deploys.Succeeded, ""},
 		{"old ReplicaSet used again: its restarts are history", deploys.Facts{}, []look{{1, history()}}, deploys.Succeeded, ""},
 		{"old ReplicaSet used again: a crash loop of before the rollout", deploys.Facts{}, []look{{1, with(crashing(7), func(r *deploys.Rollout) {
@@ -207,7 +207,7 @@ func TestJudge(t *testing.T) {
 		{"pods say ready, the newest is not there yet (kubernetes#40496)", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { r.Pods = r.Pods[:2] })}, {60, with(done(5), func(r *deploys.Rollout) { r.Pods = r.Pods[:2] })}}, deploys.Running, ""},
 		{"a node whose clock is behind does not shorten the window", deploys.Facts{}, []look{{1, rolling()}, {60, done(-300)}, {64, done(-300)}}, deploys.Running, "must stay well"},
 		{"a node whose clock is ahead does not stretch it", deploys.Facts{}, []look{{1, rolling()}, {60, done(900)}, {70, done(900)}}, deploys.Succeeded, ""},
-		{"a sidecar that ends inside the window fails too", deploys.Facts{}, []look{{5, sidecar(0)}, {12, sidecar(1)}}, deploys.Failed, "Container proxy"},
+		{"a sidecar that ends inside the window fails too", deploys.Facts{}, []look{{5, sidecar(0)}, {12, sidecar(1)}}, deploys.Failed, "Sidecar proxy"},
 		{"an init container that ended well does not", deploys.Facts{}, []look{{5, initDone()}, {16, initDone()}}, deploys.Succeeded, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -55,7 +55,7 @@ func Lines(b Basis, old, now Rollout) []Line {
 	}
 	for _, p := range old.Pods {
 		if _, gone := was[p.UID]; gone && !p.Deleting {
-			add(EventPod, "%s is gone", p.Name)
+			add(EventPod, "%s is gone", p.Short())
 		}
 	}
 	return out
@@ -63,19 +63,19 @@ func Lines(b Basis, old, now Rollout) []Line {
 
 func podLines(add func(EventKind, string, ...any), old, now Pod, target bool) {
 	if now.Deleting && !old.Deleting {
-		add(EventPod, "%s is going away", now.Name)
+		add(EventPod, "%s is going away", now.Short())
 	}
 	if now.Phase == "Failed" && old.Phase != "Failed" {
-		add(EventTrouble, "%s failed: %s %s", now.Name, now.Reason, now.Message)
+		add(EventTrouble, "%s failed: %s %s", now.Short(), now.Reason, now.Message)
 	}
 	if !target {
 		return
 	}
 	if !now.Scheduled.IsZero() && old.Scheduled.IsZero() {
-		add(EventPod, "%s scheduled on %s", now.Name, now.Node)
+		add(EventPod, "%s scheduled on %s", now.Short(), now.Node)
 	}
 	if now.Waiting != "" && now.Waiting != old.Waiting {
-		add(EventTrouble, "%s waits: %s", now.Name, now.Waiting)
+		add(EventTrouble, "%s waits: %s", now.Short(), now.Waiting)
 	}
 	for _, c := range now.Containers {
 		i := slices.IndexFunc(old.Containers, func(o Container) bool { return o.Name == c.Name })
@@ -86,15 +86,15 @@ func podLines(add func(EventKind, string, ...any), old, now Pod, target bool) {
 		containerLines(add, now, before, c)
 	}
 	if now.Ready && !old.Ready {
-		add(EventPod, "%s ready after %s", now.Name, short(now.ReadySince.Sub(now.Created)))
+		add(EventPod, "%s ready after %s", now.Short(), short(now.ReadySince.Sub(now.Created)))
 	}
 	if !now.Ready && old.Ready && !now.Deleting {
-		add(EventTrouble, "%s is not ready any more", now.Name)
+		add(EventTrouble, "%s is not ready any more", now.Short())
 	}
 }
 
 func containerLines(add func(EventKind, string, ...any), p Pod, old, now Container) {
-	name := p.Name
+	name := p.Short()
 	if len(p.Containers) > 1 {
 		name += "/" + now.Name
 	}

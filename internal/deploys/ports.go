@@ -14,7 +14,7 @@ var ErrStale = errors.New("the workload is not at the resourceVersion that was r
 // ErrUnanswered is what Cluster.Apply wraps when the patch was sent and no answer came: it may have landed.
 var ErrUnanswered = errors.New("the patch was sent, but no answer came")
 
-// Cluster is what the domain needs of Kubernetes; internal/kube implements it. All but Live and Apply answer from
+// Cluster is what the domain needs of Kubernetes; internal/kube implements it. All but Live, Logs and Apply answer from
 // memory and cost no call to the API server.
 type Cluster interface {
 	// Apps lists every app in every environment: environments in the order of the configuration, apps by name.
@@ -33,6 +33,12 @@ type Cluster interface {
 	// ReplicaSets and Pods. A Deployment that does not exist is no error: Exists is false. errs.Forbidden names verb
 	// and resource; errs.Unavailable when it cannot be reached.
 	Live(context.Context, Target) (Rollout, error)
+	// Logs reads the last lines of a container's log, oldest first, made harmless and bounded: of the container before
+	// the present one when previous is set. errs.NotFound when there is none.
+	Logs(ctx context.Context, t Target, pod, container string, previous bool) ([]string, error)
+	// Differences tells what is not alike in the pod templates of two ReplicaSets that are still there, by their
+	// hashes: names and references as they are, literal values masked. Empty when one is not known.
+	Differences(t Target, before, after string) []string
 	// Apply sends one patch. Errors: ErrStale (nothing changed), ErrUnanswered (may have landed), errs.Forbidden with
 	// verb and resource, errs.NotFound (gone), errs.Invalid with the API server's sentence (admission, validation),
 	// errs.Unavailable (certainly not sent or not accepted).

@@ -21,8 +21,6 @@ type Request struct {
 	Actor    auth.Actor
 	Key      string // idempotency, scoped to actor and source: the same key gives the same deploy
 	Reason   string
-	// RequestID ties the audit entries to the request log.
-	RequestID string
 }
 
 // ReturnTo names what a rollback brings back.
@@ -87,6 +85,9 @@ func deployedVersion(app App, img Image) Version {
 	for _, m := range img.Manifests {
 		add(m.Digest)
 		add(m.Config)
+		if m.Platform != "" {
+			v.Platforms = append(v.Platforms, m.Platform)
+		}
 	}
 	return v
 }
@@ -94,7 +95,7 @@ func deployedVersion(app App, img Image) Version {
 // runningVersion is what the app runs by this view. The digest is what the pod template pins, else what all ready
 // pods of the present template report.
 func runningVersion(app App, r Rollout) Version {
-	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy}
+	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy, Template: r.Template}
 	for _, c := range app.Containers {
 		if image, ok := r.Images[c]; ok {
 			v.Images[c] = image

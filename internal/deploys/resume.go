@@ -16,17 +16,38 @@ func (s *Service) resume(d Deploy) {
 		s.drop(d)
 		return
 	}
-	app, err := s.cluster.App(d.Target)
-	if err != nil { // not configured any more: what its workload is, nobody knows
-		app = App{Target: d.Target, Workload: d.Target.App, Containers: []string{""}}
-	}
-	s.spawn(app, d, func(r *run) error {
-		if err != nil {
+	s.spawn(App{Target: d.Target, Workload: d.Target.App, Containers: []string{""}}, d, func(r *run) error {
+		switch err := r.findApp(); {
+		case errs.KindOf(err) == errs.NotFound: // what its workload is, nobody knows
+			r.resumed()
 			return r.finish(outcome{status: Errored, actor: auth.System("resume").Audit(),
 				sentence: "The portal stopped during this deploy, and " + d.Target.String() + " is not configured any more."})
+		case err != nil:
+			return err
 		}
 		return r.pickUp()
 	})
+}
+
+// findApp waits until it is known which workload is behind the target. Where the apps of an environment are found in
+// the cluster, that is only once its caches are synced. errs.NotFound when there is none.
+func (r *run) findApp() error {
+	bell, stop := r.s.cluster.Watch(r.d.Target)
+	defer stop()
+	for {
+		app, err := r.s.cluster.App(r.d.Target)
+		if err == nil {
+			r.app = app
+			return nil
+		}
+		if errs.KindOf(err) == errs.NotFound {
+			return err
+		}
+		r.say("How far this deploy came is not known yet. " + errs.Public(err))
+		if !r.wait(bell, r.s.db.Now().Add(r.s.retry)) {
+			return errStopped
+		}
+	}
 }
 
 // drop ends a deploy that was recorded and never sent: a person asks again, knowing what runs now.

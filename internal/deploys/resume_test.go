@@ -2,6 +2,7 @@ package deploys_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -116,9 +117,17 @@ func TestCrashBeforeOutcome(t *testing.T) {
 	})
 }
 
-// TestResumeWaitsForTheCluster: an unreachable cluster leaves the deploy as it is, says so, and refuses new ones.
+// TestResumeWaitsForTheCluster: an unreachable cluster leaves the deploy as it is, says so, and refuses new ones; also
+// where it is the cluster that tells which apps there are.
 func TestResumeWaitsForTheCluster(t *testing.T) {
+	for _, discovers := range []bool{false, true} {
+		t.Run(fmt.Sprintf("discovers %t", discovers), func(t *testing.T) { resumesOnceTheClusterIsBack(t, discovers) })
+	}
+}
+
+func resumesOnceTheClusterIsBack(t *testing.T, discovers bool) {
 	in(t, func(w *world) {
+		w.cluster.Discovers = discovers
 		id := w.crashed("recorded")
 		away := errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC.")
 		w.cluster.SetNotReady(away)

@@ -1,6 +1,9 @@
 package deploys
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Rollout is what the cluster is doing with one workload, as seen at one instant. It is an observation: it is
 // shown and judged, never the truth about a deploy. The zero value means nothing was seen yet.
@@ -84,6 +87,9 @@ func (p Pod) Live() bool {
 	return !p.Deleting && (p.Phase == "Pending" || p.Phase == "Running" || p.Phase == "Unknown")
 }
 
+// Short is the part of the pod's name that tells it from its siblings: "7qpfx".
+func (p Pod) Short() string { return strings.TrimPrefix(p.Name, p.ReplicaSet+"-") }
+
 // Container is one container of a pod.
 type Container struct {
 	Name     string `json:"name"`
@@ -100,6 +106,8 @@ type Container struct {
 	Message string    `json:"message,omitempty"`
 	Since   time.Time `json:"since,omitzero"` // running: started at
 	Last    *Exit     `json:"last,omitempty"` // the newest end of this container, current or previous
+
+	MemoryLimit string `json:"memoryLimit,omitempty"` // as written: "64Mi"; empty: none
 
 	PullStart time.Time `json:"pullStart,omitzero"` // from events; zero when not seen
 	Pulled    string    `json:"pulled,omitempty"`   // "1.2s" or "present" as the kubelet said; empty while pulling

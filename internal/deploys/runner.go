@@ -2,6 +2,7 @@ package deploys
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -36,6 +37,7 @@ type run struct {
 	took   bool          // it took the target from a run that may have sent a patch a moment ago
 	done   chan struct{} // closed when the goroutine has ended
 	known  Facts
+	usual  time.Duration
 	asked  map[string]time.Time // look-ups under way or failed, to be asked again later
 	facts  chan func(*Facts)
 }
@@ -60,7 +62,8 @@ func (s *Service) Run(ctx context.Context) error {
 		s.resume(d)
 	}
 	<-ctx.Done()
-	s.mu.Lock() // no launch after this: it looks at ctx under the lock
+	s.mu.Lock()
+	//lint:ignore SA2001 a barrier: no launch after this, for it looks at ctx under the lock
 	s.mu.Unlock()
 	s.wg.Wait()
 	return nil
@@ -84,7 +87,7 @@ func (s *Service) spawn(app App, d Deploy, body func(*run) error) {
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	r := &run{s: s, app: app, d: d, ctx: ctx, cancel: cancel, took: before != nil, done: make(chan struct{}),
-		known: Facts{Proof: map[string]Proof{}}, asked: map[string]time.Time{}, facts: make(chan func(*Facts))}
+		known: Facts{Proof: map[string]Proof{}, Logs: map[string][]string{}}, asked: map[string]time.Time{}, facts: make(chan func(*Facts))}
 	s.runs[d.Target] = r
 	s.wg.Add(1)
 	go func() {
@@ -314,9 +317,8 @@ type outcome struct {
 	status    Status
 	sentence  string
 	note      string
-	rollout   *Rollout
-	memory    *Memory
-	lines     []Line      // the last facts before it
+	cause     *Cause
+	look      look        // the last one before it
 	actor     audit.Actor // who ended it; the zero value: the portal's runner
 	requestID string
 }
@@ -343,18 +345,26 @@ func (s *Service) end(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome) e
 	if o.actor.ID == "" {
 		o.actor = auth.System("runner").Audit()
 	}
-	if err := s.view(ctx, tx, d.ID, o.rollout, o.memory, o.lines); err != nil {
+	if err := s.view(ctx, tx, d.ID, o.look); err != nil {
 		return err
 	}
 	if _, err := appendEvent(ctx, tx, d.ID, EventStep, audit.Cut(string(o.status)+": "+o.sentence, 1000)); err != nil {
 		return err
 	}
-	err := move(ctx, tx, d.ID, o.status, `finished_at = ?, sentence = ?, note = ?`, tx.Now, audit.Cut(o.sentence, 2000), audit.Cut(o.note, 2000))
+	cause, err := json.Marshal(o.cause)
+	if err != nil {
+		return fmt.Errorf("json.Marshal(cause): %w", err)
+	}
+	err = move(ctx, tx, d.ID, o.status, `finished_at = ?, sentence = ?, note = ?, cause = ?`, tx.Now,
+		audit.Cut(o.sentence, 2000), audit.Cut(o.note, 2000), string(cause))
 	if err != nil {
 		return err
 	}
 	e := entryOf(d, o.actor, outcomeAction[o.status], o.requestID)
 	e.Reason, e.Outcome, e.Detail = "", string(o.status), o.sentence
+	if o.cause != nil {
+		e.Detail = o.cause.Title + ": " + o.sentence
+	}
 	if o.note != "" {
 		e.Detail += " (" + o.note + ")"
 	}

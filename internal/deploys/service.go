@@ -140,12 +140,19 @@ func (s *Service) again(ctx context.Context, q sqlite.Querier, req Request) (Dep
 	return d, found, err
 }
 
+// Running tells whether Run has begun and its context has not ended: whether Start lets requests through at all.
+func (s *Service) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ctx != nil && s.ctx.Err() == nil
+}
+
 // open tells whether a target takes deploys now: the portal runs, its caches are synced and its open row is resumed.
 func (s *Service) open(t Target) error {
 	s.mu.Lock()
-	running, resuming := s.ctx != nil && s.ctx.Err() == nil, s.resuming[t]
+	resuming := s.resuming[t]
 	s.mu.Unlock()
-	if !running {
+	if !s.Running() {
 		return errs.New(errs.Unavailable, "The portal is starting or stopping. Try again in a moment.")
 	}
 	if err := s.cluster.Ready(t); err != nil {
@@ -196,9 +203,8 @@ func (s *Service) compare(app App, req Request, d *Deploy) error {
 		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s.", app.Workload, app.Namespace)
 	}
 	for name := range d.To.Images {
-		if _, ok := r.Images[name]; !ok {
-			return errs.New(errs.Invalid, "The Deployment %s has no container %q; it has %s. Correct the configuration of %s.",
-				app.Workload, name, names(r.Images), app.App)
+		if err := lacks(app, r, name); err != nil {
+			return err
 		}
 	}
 	d.From = runningVersion(app, r)
@@ -217,6 +223,24 @@ func (s *Service) compare(app App, req Request, d *Deploy) error {
 		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent.", d.Target, d.To.Short())
 	}
 	return nil
+}
+
+// Misconfigured tells, as errs.Invalid, that a configured container is not in the workload: no deploy can be meant then.
+func Misconfigured(app App, r Rollout) error {
+	for _, name := range app.Containers {
+		if err := lacks(app, r, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lacks(app App, r Rollout, name string) error {
+	if _, ok := r.Images[name]; ok {
+		return nil
+	}
+	return errs.New(errs.Invalid, "The Deployment %s has no container %q; it has %s. Correct the configuration of %s.",
+		app.Workload, name, names(r.Images), app.App)
 }
 
 // same tells whether every container already has the image it shall get: the same string, the same digest, or the same
@@ -250,7 +274,7 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 		if d.ID, err = nextID(ctx, tx); err != nil {
 			return err
 		}
-		entry, err := audit.Append(ctx, tx, entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.RequestID))
+		entry, err := audit.Append(ctx, tx, entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID))
 		if err != nil {
 			return err
 		}
@@ -278,7 +302,7 @@ func (s *Service) vacate(ctx context.Context, tx *sqlite.Tx, req Request, d *Dep
 			req.Target, active.ID, active.To.Short(), active.ActorName, clock(active.Created))
 	}
 	sentence := fmt.Sprintf("Replaced by %s of %s.", article(d.Kind), req.Actor.Name)
-	return s.end(ctx, tx, active, outcome{status: Superseded, sentence: sentence, actor: req.Actor.Audit(), requestID: req.RequestID})
+	return s.end(ctx, tx, active, outcome{status: Superseded, sentence: sentence, actor: req.Actor.Audit(), requestID: req.Actor.RequestID})
 }
 
 func article(k Kind) string {
@@ -297,7 +321,7 @@ func (s *Service) reject(ctx context.Context, req Request, cause error) error {
 	if req.Return != nil {
 		d.RollbackOf = req.Return.Deploy
 	}
-	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.RequestID)
+	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID)
 	e.Outcome, e.Detail = "refused", errs.Public(cause)
 	err := s.db.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
 		_, err := audit.Append(ctx, tx, e)

@@ -92,7 +92,7 @@ func must(t testing.TB, err error) {
 }
 
 func deployOf(t deploys.Target, tag string) deploys.Request {
-	return deploys.Request{Target: t, Image: tag, Actor: ana, Reason: "because", RequestID: "req-1"}
+	return deploys.Request{Target: t, Image: tag, Actor: ana, Reason: "because"}
 }
 
 func (w *world) deploy(req deploys.Request) deploys.Deploy {

@@ -13,17 +13,17 @@ import (
 
 const columns = `id, app, env, kind, status, from_version, to_version, rollback_of, replaces, actor_id, actor_name, source,
 	reason, created_at, started_at, patched_at, finished_at, uid, generation, template, guard_rv, audit_seq, audit_hash,
-	sentence, note, memory, rollout, seq`
+	sentence, note, cause, causes, memory, rollout, seq`
 
 func scanDeploy(row interface{ Scan(...any) error }) (Deploy, error) {
 	var d Deploy
 	var rollbackOf, replaces sql.NullInt64
 	var created, started, patched, finished sqlite.Time
-	var from, to, memory string
+	var from, to, memory, cause, causes string
 	var rollout sql.NullString
 	err := row.Scan(&d.ID, &d.Target.App, &d.Target.Env, &d.Kind, &d.Status, &from, &to, &rollbackOf, &replaces, &d.ActorID,
 		&d.ActorName, &d.Source, &d.Reason, &created, &started, &patched, &finished, &d.UID, &d.Generation, &d.Template,
-		&d.GuardRV, &d.AuditSeq, &d.AuditHash, &d.Sentence, &d.Note, &memory, &rollout, &d.Seq)
+		&d.GuardRV, &d.AuditSeq, &d.AuditHash, &d.Sentence, &d.Note, &cause, &causes, &memory, &rollout, &d.Seq)
 	if err != nil {
 		return d, err
 	}
@@ -32,7 +32,7 @@ func scanDeploy(row interface{ Scan(...any) error }) (Deploy, error) {
 	for _, f := range []struct {
 		text string
 		into any
-	}{{from, &d.From}, {to, &d.To}, {memory, &d.Memory}} {
+	}{{from, &d.From}, {to, &d.To}, {memory, &d.Memory}, {cause, &d.Cause}, {causes, &d.Causes}} {
 		if err := json.Unmarshal([]byte(f.text), f.into); err != nil {
 			return d, fmt.Errorf("deploy %d: %w", d.ID, err)
 		}

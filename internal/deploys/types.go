@@ -117,10 +117,12 @@ const (
 // Version is what a target runs, or shall run, at one moment.
 type Version struct {
 	Repository string            `json:"repository"`
-	Tag        string            `json:"tag"`    // may be empty or not a SHA for what ran before the portal
-	Digest     string            `json:"digest"` // empty when nothing told it
-	Images     map[string]string `json:"images"` // container name -> exact image string of the pod template
-	Proofs     []string          `json:"proofs"` // digests that prove it when a runtime reports one: index, manifests, configs
+	Tag        string            `json:"tag"`                 // may be empty or not a SHA for what ran before the portal
+	Digest     string            `json:"digest"`              // empty when nothing told it
+	Images     map[string]string `json:"images"`              // container name -> exact image string of the pod template
+	Proofs     []string          `json:"proofs"`              // digests that prove it when a runtime reports one: index, manifests, configs
+	Platforms  []string          `json:"platforms,omitempty"` // it is built for, where the registry told
+	Template   string            `json:"template,omitempty"`  // hash of the pod template it was part of; From only
 	Healthy    bool              `json:"healthy,omitempty"`
 }
 
@@ -169,8 +171,10 @@ type Deploy struct {
 	AuditSeq  int64  // the deploy.requested entry
 	AuditHash string // and its hash
 
-	Sentence string // the outcome in one sentence; empty while active
-	Note     string // what a success must add, such as "digest pinned, not proven"
+	Sentence string  // the outcome in one sentence; empty while active
+	Cause    *Cause  // why it failed; nil when it did not, or nothing more is known than the sentence
+	Causes   []Cause // what stands in the way of its pods while it is active
+	Note     string  // what a success must add, such as "digest pinned, not proven"
 
 	Memory  Memory   // what the judge carries from one snapshot to the next
 	Seq     int64    // of the newest event

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"time"
 
 	"deployportal/internal/audit"
@@ -18,38 +19,46 @@ const lookupTimeout = 5 * time.Second
 const askAgain = 10 * time.Second
 
 func (r *run) basis() Basis {
-	return Basis{App: r.app, UID: r.d.UID, Generation: r.d.Generation, Template: r.d.Template, To: r.d.To, T0: r.d.Started}
+	return Basis{App: r.app, UID: r.d.UID, Generation: r.d.Generation, Template: r.d.Template, To: r.d.To, T0: r.d.Started, Usual: r.usual}
 }
 
 // watch is steps 9 and 10: look, write down what changed, judge, wait for the bell.
 func (r *run) watch() error {
 	bell, stop := r.s.cluster.Watch(r.d.Target)
 	defer stop()
+	var err error
+	if r.usual, err = r.s.usualStart(r.ctx, r.d.Target); err != nil && r.ctx.Err() == nil {
+		return err
+	}
 	var shown Rollout
 	if r.d.Rollout != nil {
 		shown = *r.d.Rollout
 	}
-	phase := Phase("")
+	phase, causes := Phase(""), r.d.Causes
 	for {
 		seen, err := r.s.cluster.Rollout(r.d.Target)
 		if err != nil {
 			return r.errored(err)
 		}
 		r.ask(seen)
-		now := r.s.db.Now()
-		v, memory := Judge(r.basis(), r.known, r.d.Memory, seen, now)
+		before := r.d.Memory
+		v, memory := Judge(r.basis(), r.known, before, seen, r.s.db.Now())
+		if v.Status == Failed && r.readLogs(seen, v.Cause) {
+			v, memory = Judge(r.basis(), r.known, before, seen, r.s.db.Now())
+		}
 		r.d.Memory = memory
 		lines := Lines(r.basis(), shown, seen)
 		if v.Phase == PhaseHolding && phase != PhaseHolding {
 			lines = append(lines, Line{Kind: EventStep, Text: "all pods ready, holding until " + clock(v.Ends)})
 		}
 		phase = v.Phase
+		l := look{rollout: &seen, memory: &memory, causes: v.Causes, lines: lines}
 		if v.Status.IsTerminal() {
-			return r.finish(outcome{status: v.Status, sentence: v.Sentence, note: v.Note, rollout: &seen, memory: &memory, lines: lines})
+			return r.finish(outcome{status: v.Status, sentence: v.Sentence, note: v.Note, cause: r.complete(v.Cause), look: l})
 		}
-		if differs(shown, seen) || len(lines) > 0 {
-			if r.note(seen, lines) {
-				shown = seen
+		if differs(shown, seen) || len(lines) > 0 || !reflect.DeepEqual(causes, v.Causes) {
+			if r.note(l) {
+				shown, causes = seen, v.Causes
 			}
 		}
 		if !r.wait(bell, v.Again) {
@@ -58,11 +67,17 @@ func (r *run) watch() error {
 	}
 }
 
+// look is what one look at the cluster leaves in the row.
+type look struct {
+	rollout *Rollout // nil: nothing was seen
+	memory  *Memory
+	causes  []Cause
+	lines   []Line
+}
+
 // note stores a new view and its timeline lines. A failure is shown and not fatal: the next change tries again.
-func (r *run) note(seen Rollout, lines []Line) bool {
-	err := r.s.db.Write(r.ctx, func(tx *sqlite.Tx) error {
-		return r.s.view(r.ctx, tx, r.d.ID, &seen, &r.d.Memory, lines)
-	})
+func (r *run) note(l look) bool {
+	err := r.s.db.Write(r.ctx, func(tx *sqlite.Tx) error { return r.s.view(r.ctx, tx, r.d.ID, l) })
 	switch {
 	case err == nil:
 		r.say("")
@@ -75,31 +90,31 @@ func (r *run) note(seen Rollout, lines []Line) bool {
 	return false
 }
 
-// view stores the newest view, the judge's memory and the lines of one look, inside tx.
-func (s *Service) view(ctx context.Context, tx *sqlite.Tx, id int64, seen *Rollout, memory *Memory, lines []Line) error {
-	for _, l := range lines {
-		if _, err := appendEvent(ctx, tx, id, l.Kind, audit.Cut(l.Text, 1000)); err != nil {
+// view stores the newest view, the judge's memory, the causes and the lines of one look, inside tx.
+func (s *Service) view(ctx context.Context, tx *sqlite.Tx, id int64, l look) error {
+	for _, line := range l.lines {
+		if _, err := appendEvent(ctx, tx, id, line.Kind, audit.Cut(line.Text, 1000)); err != nil {
 			return err
 		}
 	}
-	if seen == nil {
+	if l.rollout == nil {
 		return nil
 	}
-	if len(lines) == 0 {
+	if len(l.lines) == 0 {
 		if _, err := appendEvent(ctx, tx, id, EventRollout, ""); err != nil {
 			return err
 		}
 	}
-	rollout, err := json.Marshal(seen)
-	if err != nil {
-		return fmt.Errorf("json.Marshal(rollout): %w", err)
+	var texts []any
+	for _, part := range []any{l.rollout, l.memory, l.causes} {
+		text, err := json.Marshal(part)
+		if err != nil {
+			return fmt.Errorf("json.Marshal(%T): %w", part, err)
+		}
+		texts = append(texts, string(text))
 	}
-	mem, err := json.Marshal(memory)
-	if err != nil {
-		return fmt.Errorf("json.Marshal(memory): %w", err)
-	}
-	_, err = tx.Exec(ctx, `UPDATE deploys SET rollout = ?, memory = ? WHERE id = ? AND finished_at IS NULL -- deploys.view`,
-		string(rollout), string(mem), id)
+	_, err := tx.Exec(ctx, `UPDATE deploys SET rollout = ?, memory = ?, causes = ? WHERE id = ? AND finished_at IS NULL -- deploys.view`,
+		append(texts, id)...)
 	return err
 }
 
@@ -121,22 +136,19 @@ func (r *run) wait(bell <-chan struct{}, again time.Time) bool {
 	return r.ctx.Err() == nil
 }
 
-// ask sends what this view raises to the registry, each question once at a time, beside the watch.
+// ask sends what this view raises to the registry and the cluster, each question once at a time, beside the watch.
 func (r *run) ask(seen Rollout) {
 	b := r.basis()
-	if b.PullFails(seen) && r.known.Pull == "" && r.due("pull") {
+	if b.PullFails(seen) && r.known.Pull.Sentence == "" && r.due("pull") {
 		go r.lookup(func(ctx context.Context) func(*Facts) {
-			ref := r.d.To.Digest
-			if ref == "" {
-				ref = r.d.To.Tag
-			}
-			_, err := r.s.registry.Resolve(ctx, r.d.To.Repository, ref)
-			return func(f *Facts) {
-				if kind := errs.KindOf(err); err != nil && (kind == errs.NotFound || kind == errs.Forbidden) {
-					f.Pull = errs.Public(err)
-				}
-			}
+			fact := r.askPull(ctx)
+			return func(f *Facts) { f.Pull = fact }
 		})
+	}
+	for _, w := range b.logsWanted(seen) {
+		if r.due(w.question) {
+			go r.lookup(func(ctx context.Context) func(*Facts) { return r.askLog(ctx, w) })
+		}
 	}
 	for _, digest := range b.Unproven(seen) {
 		if p := r.known.Proof[digest]; p != "" && p != Unresolvable || !r.due(digest) {

@@ -32,7 +32,7 @@ func misbehaving(t *testing.T, patch http.HandlerFunc) (*kube.Cluster, deploys.C
 		ObjectMeta: metav1.ObjectMeta{Name: "api", Namespace: "honeydue", UID: "dep-1", ResourceVersion: "7"},
 	}
 	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "api", Image: imageOld}, {Name: "sidecar", Image: "proxy:1"}}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if r.Method == http.MethodPatch {
 			_, _ = io.Copy(io.Discard, r.Body)
@@ -41,6 +41,8 @@ func misbehaving(t *testing.T, patch http.HandlerFunc) (*kube.Cluster, deploys.C
 		}
 		_ = json.NewEncoder(w).Encode(d)
 	}))
+	s.Config.SetKeepAlivesEnabled(false) // each request dials: one written to a connection that died may have been sent
+	s.Start()
 	t.Cleanup(s.Close)
 	c, err := kube.New(kube.Options{Envs: []kube.Env{{Name: "prod", Namespace: "honeydue", Config: &rest.Config{Host: s.URL}}}, RegistryHost: "git.example.org"})
 	if err != nil {

@@ -116,6 +116,9 @@ func viewContainer(spec *corev1.Container, s *corev1.ContainerStatus, told []sai
 			c.Started = *s.Started
 		}
 	}
+	if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
+		c.MemoryLimit = q.String()
+	}
 	c.Startup = viewProbe(spec.StartupProbe, spec.Ports)
 	c.Readiness = viewProbe(spec.ReadinessProbe, spec.Ports)
 	c.Liveness = viewProbe(spec.LivenessProbe, spec.Ports)

@@ -118,11 +118,12 @@ func (s *site) ask(ctx context.Context) {
 		why = "The cluster says that it is not ready since %s."
 	}
 	if why != "" {
-		s.log.Warn("the cluster does not answer as it should", "status", status, "err", err)
 		s.next.stop()
 		s.next = nil
-		s.wire.idle() // the next question shall not wait on a dead connection
-		s.begin(s.answered, why)
+		s.wire.idle()                 // the next question shall not wait on a dead connection
+		if s.begin(s.answered, why) { // once an outage: the page tells how long it lasts
+			s.log.Warn("the cluster does not answer as it should", "status", status, "err", err)
+		}
 		return
 	}
 	s.mu.Lock()
@@ -168,18 +169,19 @@ func (s *site) advance(ctx context.Context) {
 }
 
 // begin makes the view stale, unless it is already: then only the reason is renewed.
-func (s *site) begin(since time.Time, why string) {
+func (s *site) begin(since time.Time, why string) (changed bool) {
 	s.mu.Lock()
 	if s.since.IsZero() {
 		s.since = since
 	}
 	was := s.why
 	s.why = fmt.Sprintf(why, clock(s.since, s.now()))
-	changed := s.why != was
+	changed = s.why != was
 	s.mu.Unlock()
 	if changed {
 		s.bells.ringAll(s)
 	}
+	return changed
 }
 
 // logged has client-go log where the package does; else it writes to the process's error stream.

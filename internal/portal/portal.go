@@ -25,6 +25,9 @@ import (
 // firstAccount is what the log and the sign-in page tell to run while there is no account.
 const firstAccount = "portal user add --role admin NAME"
 
+// ErrNoAccount is wrapped by New when it would have to listen on the network and nobody could sign in.
+var ErrNoAccount = errors.New("no account")
+
 // Portal is a serving portal. Make it with New.
 type Portal struct {
 	log      *slog.Logger
@@ -91,7 +94,7 @@ func (p *Portal) mayListen(ctx context.Context, listen string) error {
 		p.log.Warn("There is no account yet. Add one: " + firstAccount)
 		return nil
 	}
-	return errs.New(errs.Invalid, "There is no account yet, so the portal does not listen on %s. Add one first: %s", listen, firstAccount)
+	return errs.Wrap(ErrNoAccount, errs.Invalid, "There is no account yet, so the portal does not listen on %s. Add one first: %s", listen, firstAccount)
 }
 
 func newCluster(cfg *config.Config, log *slog.Logger) (*kube.Cluster, error) {
@@ -147,7 +150,10 @@ func (p *Portal) Run(ctx context.Context) error {
 
 	background, readers := errgroup.WithContext(readers)
 	background.Go(func() error { return p.cluster.Run(readers) })
-	background.Go(func() error { return p.gitea.Run(readers, p.cluster.Apps) })
+	background.Go(func() error {
+		p.gitea.Run(readers, p.cluster.Apps)
+		return nil
+	})
 	background.Go(func() error { return p.store.Accounts.Run(readers) })
 
 	doors, front := errgroup.WithContext(ctx)

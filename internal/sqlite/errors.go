@@ -25,9 +25,10 @@ func classify(err error) error {
 		return errs.Wrap(err, errs.Conflict, "This is over and written down; it does not change any more.")
 	}
 	const nothing = " Nothing was changed."
-	switch e.Code {
-	case sqlite3.ErrFull:
+	if isFull(e) {
 		return errs.Wrap(err, errs.Unavailable, "The database cannot be written: the disk is full."+nothing)
+	}
+	switch e.Code {
 	case sqlite3.ErrReadonly, sqlite3.ErrPerm:
 		return errs.Wrap(err, errs.Unavailable, "The database cannot be written: the file is read-only."+nothing)
 	case sqlite3.ErrBusy, sqlite3.ErrLocked:
@@ -40,6 +41,12 @@ func classify(err error) error {
 		return errs.Wrap(err, errs.Unavailable, "The database file is damaged or is no database.")
 	}
 	return err
+}
+
+// isFull tells a full disk, also where SQLite reports it as an I/O error: the index of the -wal could not grow. That
+// happens before anything counts as written and heals when there is room again.
+func isFull(e sqlite3.Error) bool {
+	return e.Code == sqlite3.ErrFull || e.ExtendedCode == sqlite3.ErrIoErrSHMSize
 }
 
 // Row classifies what a Scan of QueryRow returned: found is false for no row.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"deployportal/internal/errs"
 )
@@ -28,6 +29,9 @@ func (db *DB) Migrate(ctx context.Context, src fs.FS) error {
 		return fmt.Errorf("creating the table of migrations: %w", err)
 	}
 	for i, name := range names {
+		if want := fmt.Sprintf("%04d_", i+1); !strings.HasPrefix(name, want) {
+			return fmt.Errorf("migration %s: the next one is %s...: numbers are without gaps and twins", name, want)
+		}
 		text, err := fs.ReadFile(src, name)
 		if err != nil {
 			return fmt.Errorf("fs.ReadFile(%s): %w", name, err)

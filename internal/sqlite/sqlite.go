@@ -8,9 +8,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +31,7 @@ const readers = 4
 type DB struct {
 	writer, reader *sql.DB
 	now            func() time.Time
-	broken         atomic.Pointer[string] // set by the first I/O error: the handle is not trusted after it
+	broken         atomic.Pointer[error] // set by the first I/O error: the handle is not trusted after it
 }
 
 // Querier reads. *Tx and the reader handed out by Read satisfy it.
@@ -41,49 +43,76 @@ type Querier interface {
 // Open opens or creates the file. It fails on an SQLite older than 3.51.3 and when a setting that durability rests
 // on does not read back as asked. now is the clock of every transaction; nil means time.Now.
 func Open(ctx context.Context, path string, now func() time.Time) (*DB, error) {
-	if lib, n, _ := sqlite3.Version(); n < minVersion {
-		return nil, fmt.Errorf("SQLite %s is too old: 3.51.3 or newer is needed", lib)
+	lib, n, _ := sqlite3.Version()
+	if err := checkVersion(lib, n); err != nil {
+		return nil, err
 	}
 	if now == nil {
 		now = time.Now
 	}
 	db := &DB{now: now}
 	var err error
-	if db.writer, err = open(ctx, path, "_txlock=immediate", 1); err != nil {
+	writer := setting{"query_only", "0"}
+	if db.writer, err = open(ctx, path, "_txlock=immediate", 1, writer); err != nil {
 		return nil, err
 	}
-	if db.reader, err = open(ctx, path, "_query_only=on", readers); err != nil {
+	reader := setting{"query_only", "1"}
+	if db.reader, err = open(ctx, path, "_query_only=on", readers, reader); err != nil {
 		return nil, errors.Join(err, db.writer.Close())
 	}
 	return db, nil
 }
 
-func open(ctx context.Context, path, extra string, conns int) (*sql.DB, error) {
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_recursive_triggers=on&" + extra
-	db, err := sql.Open("sqlite3", dsn)
-	if err != nil {
-		return nil, fmt.Errorf("sql.Open(%s): %w", path, err)
+func checkVersion(lib string, n int) error {
+	if n < minVersion {
+		return fmt.Errorf("SQLite %s is too old: 3.51.3 or newer is needed", lib)
 	}
+	return nil
+}
+
+func open(ctx context.Context, path, extra string, conns int, more ...setting) (*sql.DB, error) {
+	if path == "" {
+		return nil, errors.New("opening the database: no path") // SQLite would take a file that vanishes on close
+	}
+	dsn := "file:" + (&url.URL{Path: filepath.Clean(path)}).EscapedPath() +
+		"?_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_recursive_triggers=on&" + extra
+	want := append(more, setting{"journal_mode", "wal"}, setting{"synchronous", "2"}, setting{"foreign_keys", "1"},
+		setting{"recursive_triggers", "1"}, setting{"busy_timeout", "5000"})
+	hook := func(c *sqlite3.SQLiteConn) error { return readBack(c, want) }
+	db := sql.OpenDB(connector{dsn, &sqlite3.SQLiteDriver{ConnectHook: hook}})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	if err := readBack(ctx, db); err != nil {
+	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, classify(err)), db.Close())
 	}
 	return db, nil
 }
 
+// connector opens connections of one driver value, so that each of a pool passes the hook, not only the first.
+type connector struct {
+	dsn    string
+	driver *sqlite3.SQLiteDriver
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return c.driver }
+
+// setting is a PRAGMA and the value it must read back.
+type setting struct{ name, want string }
+
 // readBack proves the settings instead of trusting the driver to have understood them.
-func readBack(ctx context.Context, db *sql.DB) error {
-	for _, p := range []struct{ name, want string }{
-		{"journal_mode", "wal"}, {"synchronous", "2"}, {"foreign_keys", "1"}, {"recursive_triggers", "1"},
-	} {
-		var got string
-		if err := db.QueryRowContext(ctx, "PRAGMA "+p.name).Scan(&got); err != nil {
-			return fmt.Errorf("PRAGMA %s: %w", p.name, err)
+func readBack(c *sqlite3.SQLiteConn, settings []setting) error {
+	for _, s := range settings {
+		rows, err := c.Query("PRAGMA "+s.name, nil)
+		if err != nil {
+			return fmt.Errorf("PRAGMA %s: %w", s.name, err)
 		}
-		if got != p.want {
-			return fmt.Errorf("PRAGMA %s is %s, not %s", p.name, got, p.want)
+		got := make([]driver.Value, 1)
+		if err := errors.Join(rows.Next(got), rows.Close()); err != nil {
+			return fmt.Errorf("PRAGMA %s: %w", s.name, err)
+		}
+		if fmt.Sprint(got[0]) != s.want {
+			return fmt.Errorf("PRAGMA %s is %v, not %s", s.name, got[0], s.want)
 		}
 	}
 	return nil
@@ -95,41 +124,62 @@ func (db *DB) Close() error { return errors.Join(db.reader.Close(), db.writer.Cl
 // Now reads the database's clock, for what is compared with stored times.
 func (db *DB) Now() time.Time { return db.now().UTC() }
 
-// Tx is one write transaction with one time for all it writes.
+// Tx is one write transaction with one time for all it writes. Its methods heed no cancellation: a statement is not
+// cut in the middle (see DB.Write).
 type Tx struct {
-	tx  *sql.Tx
-	Now Time
+	db   *DB
+	tx   *sql.Tx
+	conn *sql.Conn
+	Now  Time
 }
 
 // Query runs a query inside the transaction.
 func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := tx.tx.QueryContext(ctx, query, args...)
-	return rows, classify(err)
+	tx.endIfLost()
+	rows, err := tx.tx.QueryContext(context.WithoutCancel(ctx), query, args...)
+	return rows, tx.db.noteBroken(classify(err))
 }
 
 // QueryRow runs a query for one row inside the transaction.
 func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return tx.tx.QueryRowContext(ctx, query, args...)
+	tx.endIfLost()
+	return tx.tx.QueryRowContext(context.WithoutCancel(ctx), query, args...)
 }
 
 // Exec runs a statement inside the transaction.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	res, err := tx.tx.ExecContext(ctx, query, args...)
-	return res, classify(err)
+	tx.endIfLost()
+	res, err := tx.tx.ExecContext(context.WithoutCancel(ctx), query, args...)
+	return res, tx.db.noteBroken(classify(err))
+}
+
+// endIfLost ends a transaction that SQLite rolled back by itself, as it does for a full disk or an I/O error. Without
+// it a caller that overlooked the error would go on in autocommit mode: half of a transaction would stay.
+func (tx *Tx) endIfLost() {
+	lost := false
+	_ = tx.conn.Raw(func(c any) error {
+		lost = c.(*sqlite3.SQLiteConn).AutoCommit()
+		return nil
+	})
+	if lost {
+		_ = tx.tx.Rollback()
+	}
 }
 
 // Write runs fn in one immediate transaction and commits it durably: when it returns nil, the rows survive a power
-// cut. An error of fn rolls back and is returned as it is. A ctx that ends after the start does not cut the
-// transaction, so a caller that goes away never leaves a commit in doubt.
+// cut. An error of fn rolls back and is returned as it is. A ctx that ends while another transaction is written ends
+// the wait; one that ends after the start does not cut the transaction, so a caller that goes away never leaves a
+// commit in doubt. fn must not call Write: it would wait for itself.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
+	conn, err := db.writer.Conn(ctx)
+	if err != nil {
+		return db.noteBroken(classify(err))
 	}
+	defer func() { _ = conn.Close() }() // gives it back to the pool
 	if why := db.broken.Load(); why != nil {
-		return errs.New(errs.Unavailable, "The database reported an I/O error (%s). Nothing is written until the portal is restarted.", *why)
+		return errs.Wrap(*why, errs.Unavailable, "The database reported an I/O error. Nothing is written until the portal is restarted.")
 	}
-	ctx = context.WithoutCancel(ctx)
-	tx, err := db.writer.BeginTx(ctx, nil)
+	tx, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return db.noteBroken(classify(err))
 	}
@@ -139,12 +189,13 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
 			_ = tx.Rollback()
 		}
 	}()
-	if err := fn(&Tx{tx: tx, Now: Time{db.Now().Truncate(time.Millisecond)}}); err != nil {
+	t := &Tx{db: db, tx: tx, conn: conn, Now: Time{db.Now().Truncate(time.Millisecond)}}
+	if err := fn(t); err != nil {
 		return db.noteBroken(err)
 	}
+	t.endIfLost()
 	done = true
 	if err := tx.Commit(); err != nil {
-		_ = tx.Rollback()
 		return db.noteBroken(classify(err))
 	}
 	return nil
@@ -154,9 +205,8 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
 // would believe written (Rebello et al., USENIX ATC 2020), so the handle is not used again.
 func (db *DB) noteBroken(err error) error {
 	var e sqlite3.Error
-	if errors.As(err, &e) && e.Code == sqlite3.ErrIoErr {
-		why := e.Error()
-		db.broken.CompareAndSwap(nil, &why)
+	if errors.As(err, &e) && e.Code == sqlite3.ErrIoErr && !isFull(e) {
+		db.broken.CompareAndSwap(nil, &err)
 	}
 	return err
 }

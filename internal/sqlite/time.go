@@ -42,6 +42,9 @@ func (t *Time) parse(s string) error {
 	if err != nil {
 		return fmt.Errorf("a stored time: %w", err)
 	}
+	if p.Format(layout) != s { // time.Parse also takes a comma for the dot and an hour of one digit
+		return fmt.Errorf("a stored time is %q, not %q", s, p.Format(layout))
+	}
 	t.Time = p
 	return nil
 }

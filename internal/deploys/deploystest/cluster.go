@@ -35,6 +35,10 @@ type Cluster struct {
 	AfterApply func(deploys.Change) error
 	// NotReady, when set, is what Ready and Live answer.
 	NotReady error
+	// Discovers is that of a portal whose configuration names no app: while NotReady is set, App answers it too.
+	Discovers bool
+	// Different is what Differences answers.
+	Different []string
 
 	mu       sync.Mutex
 	now      func() time.Time
@@ -44,6 +48,7 @@ type Cluster struct {
 	applied  []deploys.Change
 	lives    int
 	serial   int
+	logs     map[string][]string
 }
 
 // NewCluster has an app with this name in every environment named, each with 3 healthy pods that run tag "0000001".
@@ -93,6 +98,11 @@ func (c *Cluster) Apps() []deploys.App { return c.apps }
 
 // App implements deploys.Cluster.
 func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.Discovers && c.NotReady != nil {
+		return deploys.App{}, c.NotReady
+	}
 	for _, a := range c.apps {
 		if a.Target == t {
 			return a, nil
@@ -282,4 +292,38 @@ func Complete(r *deploys.Rollout, since time.Time) {
 		}
 		r.Pods = append(r.Pods, pod)
 	}
+}
+
+// Logs implements deploys.Cluster: what SetLog gave.
+func (c *Cluster) Logs(_ context.Context, _ deploys.Target, pod, container string, _ bool) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if lines, ok := c.logs[pod+"/"+container]; ok {
+		return lines, nil
+	}
+	return nil, errs.New(errs.NotFound, "There is no log of container %s of pod %s.", container, pod)
+}
+
+// SetLog makes a container have said these lines.
+func (c *Cluster) SetLog(pod, container string, lines ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.logs == nil {
+		c.logs = map[string][]string{}
+	}
+	c.logs[pod+"/"+container] = lines
+}
+
+// Differences implements deploys.Cluster: what stands in Different, when both templates are known.
+func (c *Cluster) Differences(t deploys.Target, before, after string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := map[string]bool{}
+	for _, rs := range c.rollouts[t].ReplicaSets {
+		known[rs.Template] = true
+	}
+	if !known[before] || !known[after] || before == after {
+		return nil
+	}
+	return c.Different
 }

@@ -1,0 +1,56 @@
+# Everything is run from here. "make" alone lists what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+RACE := -race -shuffle=on -count=1
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: generate
+generate: ## Generate the pages' code from their templates
+	go tool templ fmt web/templates
+	go tool templ generate
+
+.PHONY: check
+check: lint ## Look for faults fast: linters, and tests that need neither cluster nor browser
+	env -u DEVSTACK go test -race -shuffle=on -short ./...
+
+.PHONY: lint
+lint: ## Run the linters
+	build/lint.sh
+
+.PHONY: build
+build: ## Build the binary for this machine into bin/
+	CGO_ENABLED=1 go build -trimpath -tags osusergo,netgo,sqlite_omit_load_extension -o bin/portal ./cmd/portal
+
+.PHONY: dist
+dist: ## Build and prove the static binaries of both architectures into bin/
+	build/build.sh amd64 bin/portal-linux-amd64
+	build/build.sh arm64 bin/portal-linux-arm64
+
+.PHONY: test
+test: ## Run every test, on a real control plane
+	build/prepare.sh
+	build/lint.sh
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run -- go test $(RACE) -timeout 30m ./...
+	go -C devstack test -timeout 30m ./...
+	go -C devstack/kube vet ./...
+	build/build.sh amd64 bin/portal-linux-amd64
+	build/build.sh arm64 bin/portal-linux-arm64
+
+.PHONY: bench
+bench: ## Measure, and print each figure beside its target
+	build/bench.sh
+
+.PHONY: demo
+demo: ## Show the portal at work, on a cluster with simulated nodes
+	go run -C devstack . demo
+
+.PHONY: dev
+dev: demo ## The same, under the name one looks for while developing
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf bin

@@ -1,0 +1,4 @@
+package audit
+
+// Sum is an entry's hash.
+func Sum(e Entry) string { return e.sum() }

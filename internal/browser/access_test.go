@@ -1,0 +1,167 @@
+package browser_test
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+//go:embed testdata/checks.js
+var checks string
+
+// scheme chooses light or dark.
+func (p *tab) scheme(name string) {
+	p.t.Helper()
+	p.must("choose "+name, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+		return err
+	}))
+}
+
+// everyPage lists an address of each kind of page there is, with a deploy that failed among them, and one under way first.
+func (p *tab) everyPage(d *demo) []string {
+	p.t.Helper()
+	p.excuse(`\b404\b`) // the last two of them
+	failed := p.aFailedDeploy(d)
+	api := otherTag(p.t, d, "api")
+	now := p.deploy("worker", otherTag(p.t, d, "worker"))
+	return []string{
+		fmt.Sprint("/deploys/", now), "/", failed, "/apps/prod/api", "/apps/prod/api?replaces=1", "/apps/prod/api/history",
+		"/apps/prod/api/confirm?image=" + api, "/apps/prod/api/confirm?rollback_to=last", "/audit", "/audit?sha=0000000",
+		"/audit/1", "/audit/at?time=2126-01-01T00:00", "/find?q=a", "/find?q=nothing-of-that-name", "/account", "/people",
+		"/deploys/999999", "/nowhere",
+	}
+}
+
+// aFailedDeploy is the address of one, made and rolled back where there is none yet.
+func (p *tab) aFailedDeploy(d *demo) string {
+	p.t.Helper()
+	p.open("/audit?app=api&outcome=failed")
+	const link = `document.querySelector('table.audit a[href^="/deploys/"]')`
+	if !get[bool](p, "!!"+link) {
+		p.deploy("api", sample(p.t)["api"].FailingTag)
+		p.ends("Failed", p.loadCount())
+		p.follow(`#deploy-head .acts .danger`, `/deploys/\d+`)
+		p.until("it is rolled back", `document.querySelector("#stream")?.hasAttribute("data-done") && document.title.startsWith("Succeeded")`)
+		p.open("/audit?app=api&outcome=failed")
+	}
+	return get[string](p, link+`.getAttribute("href")`)
+}
+
+func TestAccess(t *testing.T) {
+	d := theDemo(t)
+	p := newTab(t, d.url)
+	p.open("/sign-in")
+	p.accessible("/sign-in")
+	p.signIn(d, "/")
+	for _, path := range p.everyPage(d) {
+		p.accessible(path)
+	}
+}
+
+// accessible looks at a page in both schemes.
+func (p *tab) accessible(path string) {
+	p.t.Helper()
+	for _, scheme := range []string{"light", "dark"} {
+		p.scheme(scheme)
+		p.open(path)
+		found := get[[]string](p, checks)
+		found = append(found, p.nameless()...)
+		found = append(found, p.axe()...)
+		for _, f := range found {
+			p.t.Errorf("%s, %s: %s", path, scheme, f)
+		}
+	}
+}
+
+// nameless lists the controls that a screen reader would have no name for, as the browser itself computes names.
+func (p *tab) nameless() (found []string) {
+	p.t.Helper()
+	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	named := []string{"button", "link", "textbox", "searchbox", "combobox", "checkbox", "radio", "progressbar", "image", "DateTime",
+		"region", "navigation", "form", "search", "heading", "dialog", "RootWebArea"}
+	for _, n := range tree.Nodes {
+		role, name := axText(n.Role), axText(n.Name)
+		if !n.Ignored && slices.Contains(named, role) && name == "" && role != "search" {
+			found = append(found, fmt.Sprintf("a %s without a name (node %d)", role, n.BackendDOMNodeID))
+		}
+	}
+	if len(tree.Nodes) < 10 {
+		found = append(found, "the accessibility tree is empty")
+	}
+	return found
+}
+
+func axText(v *accessibility.Value) (s string) {
+	if v != nil {
+		_ = json.Unmarshal([]byte(v.Value), &s) // not a string: no name
+	}
+	return strings.TrimSpace(s)
+}
+
+// axe runs axe-core, where a copy of it is at hand, and lists what it calls serious or critical.
+func (p *tab) axe() []string {
+	p.t.Helper()
+	if *axe == "" {
+		return nil
+	}
+	source, err := os.ReadFile(*axe)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := eval[chromedp.Void](p, string(source)); err != nil {
+		p.t.Fatal(err)
+	}
+	found, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](`axe.run(document, {resultTypes: ["violations"]}).then((r) =>
+		r.violations.flatMap((v) => v.nodes.map((n) => "axe " + v.impact + " " + v.id + ": " + v.help + ": " + n.html.slice(0, 160))))`,
+		chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return slices.DeleteFunc(found, func(f string) bool {
+		serious := strings.HasPrefix(f, "axe serious") || strings.HasPrefix(f, "axe critical")
+		if !serious {
+			p.t.Logf("%s: %s", p.where(), f)
+		}
+		return !serious
+	})
+}
+
+// On a phone nothing is wider than the screen: what must scroll does so in its own box.
+func TestPhoneNeedsNoSidewaysScroll(t *testing.T) {
+	d := theDemo(t)
+	p := newTab(t, d.url)
+	p.must("be a phone", chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	p.narrow("/sign-in")
+	p.signIn(d, "/")
+	for _, path := range p.everyPage(d) {
+		p.narrow(path)
+	}
+}
+
+func (p *tab) narrow(path string) {
+	p.t.Helper()
+	p.open(path)
+	if got := get[int](p, `document.scrollingElement.scrollWidth`); got > 390 {
+		p.t.Errorf("%s is %d px wide: %s", path, got, get[[]string](p, `[...document.querySelectorAll("body *")]
+			.filter((e) => e.getBoundingClientRect().right > 391 && e.checkVisibility()).map((e) => e.outerHTML.slice(0, 120)).slice(0, 3)`))
+	}
+	if small := get[[]string](p, `[...document.querySelectorAll("a.btn, button, input:not([type=hidden]), select")].filter((e) => e.checkVisibility() &&
+		!e.closest(".offscreen, .sha") && !e.matches(".sha") && e.getBoundingClientRect().height < 24).map((e) => e.outerHTML.slice(0, 120))`); len(small) > 0 {
+		p.t.Errorf("%s has controls that a finger misses: %q", path, small)
+	}
+}

@@ -1,0 +1,280 @@
+package deploys
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Cause is why a pod, or the whole rollout, does not get on: what a person needs first at 2 a.m.
+type Cause struct {
+	Title     string     `json:"title"`              // a few words: "Crash loop"
+	Sentence  string     `json:"sentence"`           // what happens, whole
+	Advice    string     `json:"advice,omitempty"`   // what to do about it
+	Evidence  []Evidence `json:"evidence,omitempty"` // where it shows
+	Pod       string     `json:"pod,omitempty"`
+	Container string     `json:"container,omitempty"`
+	Doomed    bool       `json:"doomed,omitempty"` // waiting will not help
+}
+
+// Evidence is one thing that shows a cause.
+type Evidence struct {
+	Kind EvidenceKind `json:"kind"`
+	At   time.Time    `json:"at,omitzero"`
+	Text string       `json:"text"`
+}
+
+// EvidenceKind says where a piece of evidence comes from.
+type EvidenceKind string
+
+// The kinds of evidence.
+const (
+	FromCluster  EvidenceKind = "cluster"  // a status or an event of Kubernetes
+	FromProbe    EvidenceKind = "probe"    // an answer to a probe
+	FromLog      EvidenceKind = "log"      // a line of the container's log
+	FromRegistry EvidenceKind = "registry" // what the registry says
+	FromTemplate EvidenceKind = "template" // a difference of the pod template to the last good one
+)
+
+// Facts is what was asked beside the watch about this rollout; the judge only reads it.
+type Facts struct {
+	Pull  PullFact            // what the registry says of the image that a node could not pull
+	Proof map[string]Proof    // by image digest as a runtime reports it
+	Logs  map[string][]string // by pod UID/container: last lines, oldest first, the ended container's where one ended
+}
+
+// PullFact is what the registry said when a node could not pull. The zero value means that it was not asked, or did not
+// answer.
+type PullFact struct {
+	Asked     bool
+	Sentence  string   // why it cannot be pulled, as the registry told us; empty: the registry has it and gives it to us
+	Moved     string   // the digest that the tag names now, where the asked one is gone
+	Refused   bool     // it refuses the portal itself
+	Platforms []string // that the image is built for
+}
+
+// causes looks at every live target pod for a cause, doomed ones first, and forgets grace periods of causes that have gone.
+func (j *judge) causes() []Cause {
+	seen := map[string]bool{}
+	var out []Cause
+	for _, p := range j.pods {
+		if c, ok := j.podCause(p, seen); ok {
+			out = append(out, c)
+		}
+		for _, c := range p.Containers {
+			if cause, ok := j.containerCause(p, c, seen); ok {
+				cause.Pod, cause.Container = p.Name, c.Name
+				out = append(out, cause)
+			}
+		}
+	}
+	maps.DeleteFunc(j.m.Since, func(key string, _ time.Time) bool { return !seen[key] })
+	slices.SortStableFunc(out, func(a, b Cause) int {
+		switch {
+		case a.Doomed == b.Doomed:
+			return 0
+		case a.Doomed:
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// standing tells how long a cause has been there without a break, by our own clock: Kubernetes dates no waiting reason.
+func (j *judge) standing(key string, seen map[string]bool) time.Duration {
+	seen[key] = true
+	if _, known := j.m.Since[key]; !known {
+		j.m.Since[key] = j.now
+	}
+	return j.now.Sub(j.m.Since[key])
+}
+
+var mountMissing = regexp.MustCompile(`(?i)(secret|configmap) "([^"]+)" not found`)
+
+// podCause is what keeps a pod from having containers at all.
+func (j *judge) podCause(p Pod, seen map[string]bool) (Cause, bool) {
+	if p.Waiting == "" || p.Ready {
+		return Cause{}, false
+	}
+	c := Cause{Pod: p.Name, Evidence: []Evidence{{Kind: FromCluster, Text: p.Waiting}}}
+	if m := mountMissing.FindStringSubmatch(p.Waiting); m != nil {
+		kind := reference(m[1])
+		c.Title = kind + " missing"
+		c.Sentence = fmt.Sprintf("Pod %s cannot start: the %s %q that it mounts does not exist.", p.Short(), kind, m[2])
+		c.Advice = fmt.Sprintf("Create the %s in namespace %s, or correct its name in the pod template.", kind, j.b.App.Namespace)
+		c.Doomed = j.standing(p.UID+"/mount", seen) >= configGrace
+		return c, true
+	}
+	if p.Scheduled.IsZero() {
+		c.Title = "No node takes the pod"
+		c.Sentence = fmt.Sprintf("Pod %s waits for a node: %s", p.Short(), sentence(p.Waiting))
+		c.Advice = "Free or add capacity, or correct the pod's requests, node selector or tolerations."
+		return c, true
+	}
+	c.Title = "The pod is not set up"
+	c.Sentence = fmt.Sprintf("Pod %s on %s is not set up yet: %s", p.Short(), p.Node, sentence(p.Waiting))
+	c.Advice = "Look at the node: volumes, network and image credentials are set up before containers start."
+	return c, true
+}
+
+func reference(kind string) string {
+	if strings.EqualFold(kind, "configmap") {
+		return "ConfigMap"
+	}
+	return "Secret"
+}
+
+// containerCause is what is wrong with one container.
+func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause, bool) {
+	key := p.UID + "/" + c.Name
+	restarts := c.Restarts - j.m.Restarts[key]
+	if c.State == "waiting" {
+		if cause, ok := j.waitingCause(p, c, key, seen); ok {
+			return cause, true
+		}
+	}
+	if cause, ok := j.startupCause(p, c); ok {
+		return cause, true
+	}
+	if cause, ok := j.endedCause(p, c, restarts); ok {
+		return cause, true
+	}
+	for _, probe := range []*Probe{c.Startup, c.Readiness} {
+		if probe != nil && probe.Fails > 0 && !c.Ready && c.State == "running" && !probe.LastFail.Before(c.Since) {
+			return notReady(p, c, probe), true
+		}
+	}
+	return Cause{}, false
+}
+
+func notReady(p Pod, c Container, probe *Probe) Cause {
+	return Cause{Title: "Not ready",
+		Sentence: fmt.Sprintf("%s runs, but is not ready: %s gave %s, at least %s.", who(p, c), probe.Ask, probe.Answer, times(probe.Fails)),
+		Advice:   "See in the log why the app answers like this, or whether the probe asks for the right thing.",
+		Evidence: []Evidence{{Kind: FromProbe, At: probe.LastFail, Text: probe.Ask + ": " + probe.Answer}}}
+}
+
+// who names a container of a pod as people speak of it.
+func who(p Pod, c Container) string {
+	kind := "Container"
+	switch {
+	case c.Sidecar:
+		kind = "Sidecar"
+	case c.Init:
+		kind = "Init container"
+	}
+	return fmt.Sprintf("%s %s of pod %s", kind, c.Name, p.Short())
+}
+
+func times(n int32) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// ended is a container that has ended since the rollout began.
+func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
+	down := c.State == "terminated" && !(c.Init && c.Last != nil && c.Last.Code == 0) || c.Reason == "CrashLoopBackOff"
+	text := c.Message
+	if c.Last != nil {
+		text += " " + c.Last.Message
+	}
+	lines := j.f.Logs[p.UID+"/"+c.Name]
+	if strings.Contains(text, "exec format error") || (restarts > 0 || down) && slices.ContainsFunc(lines, execFormat) {
+		return j.wrongArchitecture(p, c, text, lines), true
+	}
+	if c.Ready || restarts <= 0 && !down {
+		return Cause{}, false
+	}
+	cause := Cause{Title: "Crash loop", Doomed: restarts >= crashLoops && down,
+		Advice: "Read the log, correct the app or its configuration, and deploy again."}
+	again := ""
+	if restarts > 0 {
+		again = fmt.Sprintf(" and was started again %s", times(restarts))
+	} else {
+		cause.Title = "The container ended"
+	}
+	if c.Init && !c.Sidecar {
+		cause.Title = "Init container fails"
+	}
+	cause.Sentence = fmt.Sprintf("%s ended%s%s.", who(p, c), exit(c.Last), again)
+	if c.Last != nil && c.Last.Reason == "OOMKilled" {
+		cause.Title = "Out of memory"
+		cause.Sentence = fmt.Sprintf("%s was killed for using more memory than its limit%s%s.", who(p, c), limit(c), again)
+		cause.Advice = "Raise the memory limit, or find what the app holds."
+	}
+	if c.Last != nil {
+		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromCluster, At: c.Last.Finished, Text: strings.TrimSpace("ended" + exit(c.Last) + " " + c.Last.Message)})
+	}
+	if line := telling(lines); line != "" && cause.Title != "Out of memory" {
+		cause.Sentence = strings.TrimSuffix(cause.Sentence, ".") + fmt.Sprintf(". It said: %s", sentence(line))
+	}
+	cause.Evidence = append(cause.Evidence, logEvidence(lines)...)
+	return cause, true
+}
+
+func limit(c Container) string {
+	if c.MemoryLimit == "" {
+		return ""
+	}
+	return " of " + c.MemoryLimit
+}
+
+func execFormat(line string) bool { return strings.Contains(line, "exec format error") }
+
+func (j *judge) wrongArchitecture(p Pod, c Container, text string, lines []string) Cause {
+	cause := Cause{Title: "Wrong architecture", Doomed: true,
+		Sentence: fmt.Sprintf("%s cannot run on %s: exec format error. The image is for another architecture than the node.", who(p, c), p.Node),
+		Advice:   "Build the image for the node's architecture, for example with docker buildx build --platform linux/amd64.",
+		Evidence: []Evidence{{Kind: FromCluster, Text: strings.TrimSpace(text)}}}
+	if cause.Evidence[0].Text == "" {
+		cause.Evidence = nil
+	}
+	if len(j.b.To.Platforms) > 0 {
+		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromRegistry, Text: "the image is built for " + strings.Join(j.b.To.Platforms, ", ")})
+	}
+	cause.Evidence = append(cause.Evidence, logEvidence(lines)...)
+	return cause
+}
+
+const evidenceLines = 10
+
+func logEvidence(lines []string) (out []Evidence) {
+	for _, line := range lines[max(0, len(lines)-evidenceLines):] {
+		out = append(out, Evidence{Kind: FromLog, Text: line})
+	}
+	return out
+}
+
+var (
+	fatal = regexp.MustCompile(`(?i)\b(panic|fatal|segfault|segmentation fault|unhandled|uncaught)\b`)
+	fault = regexp.MustCompile(`(?i)\b(error|exception|failed|cannot|can't|denied|refused|does not exist|not found)\b`)
+	frame = regexp.MustCompile(`^(\s|goroutine \d|at |created by |\.\.\.|exit status \d|[\w./*()-]+\(.*\)$)`)
+)
+
+// telling picks the line of a log that most likely says why a container ended: the first fatal one (what follows it is
+// its trace), else the last that speaks of an error, else the last that is no stack frame.
+func telling(lines []string) string {
+	last, faulty := "", ""
+	for _, line := range lines {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "" || frame.MatchString(line):
+			continue
+		case fatal.MatchString(line):
+			return line
+		case fault.MatchString(line):
+			faulty = line
+		}
+		last = line
+	}
+	if faulty != "" {
+		return faulty
+	}
+	return last
+}

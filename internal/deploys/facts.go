@@ -1,0 +1,124 @@
+package deploys
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"deployportal/internal/errs"
+)
+
+// askPull crosses a failed pull with the registry: is the digest there, what does the tag name, for which platforms.
+func (r *run) askPull(ctx context.Context) PullFact {
+	to := r.d.To
+	ref := first(to.Digest, to.Tag)
+	img, err := r.s.registry.Resolve(ctx, to.Repository, ref)
+	switch errs.KindOf(err) {
+	case errs.NotFound:
+		f := PullFact{Asked: true, Sentence: errs.Public(err)}
+		if to.Tag == "" || to.Digest == "" {
+			return f
+		}
+		now, err := r.s.registry.Resolve(ctx, to.Repository, to.Tag)
+		if err == nil && now.Digest != to.Digest {
+			f.Moved = now.Digest
+		} else if errs.KindOf(err) == errs.NotFound {
+			f.Sentence = errs.Public(err) // names the tag, which people know
+		}
+		return f
+	case errs.Forbidden:
+		return PullFact{Asked: true, Refused: true, Sentence: errs.Public(err)}
+	}
+	if err != nil {
+		return PullFact{}
+	}
+	f := PullFact{Asked: true}
+	for _, m := range img.Manifests {
+		f.Platforms = append(f.Platforms, m.Platform)
+	}
+	return f
+}
+
+// logWanted is a log that would tell why a container ended.
+type logWanted struct {
+	question       string
+	key            string // of Facts.Logs
+	pod, container string
+	previous       bool
+}
+
+// logsWanted lists the logs of target containers that have ended since the rollout began, or that their startup probe kills.
+func (b Basis) logsWanted(r Rollout) (out []logWanted) {
+	for _, p := range r.podsOf(b.Template) {
+		for _, c := range p.Containers {
+			ended := c.Last != nil && !c.Last.Finished.Before(b.T0) && !(c.Init && c.Last.Code == 0)
+			killed := c.Startup != nil && c.Startup.Kills > 0 && !c.Startup.LastKill.Before(b.T0)
+			if c.Ready || !ended && !killed {
+				continue
+			}
+			// While it is down, its own log is the ended one's; once it runs again, that is the previous one's.
+			out = append(out, logWanted{question: fmt.Sprintf("log of %s/%s after %d", p.UID, c.Name, c.Restarts), key: p.UID + "/" + c.Name,
+				pod: p.Name, container: c.Name, previous: c.State == "running" && ended})
+		}
+	}
+	return out
+}
+
+func (r *run) askLog(ctx context.Context, w logWanted) func(*Facts) {
+	lines, err := r.s.cluster.Logs(ctx, r.d.Target, w.pod, w.container, w.previous)
+	if err != nil || len(lines) == 0 {
+		return func(*Facts) {}
+	}
+	return func(f *Facts) { f.Logs[w.key] = lines }
+}
+
+// readLogs makes sure that a failure is told with the log of its container, and tells whether it learned something.
+func (r *run) readLogs(seen Rollout, c *Cause) bool {
+	if c == nil {
+		return false
+	}
+	wanted := r.basis().logsWanted(seen)
+	i := slices.IndexFunc(wanted, func(w logWanted) bool { return w.pod == c.Pod && w.container == c.Container })
+	if i < 0 || len(r.known.Logs[wanted[i].key]) > 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, lookupTimeout)
+	defer cancel()
+	r.askLog(ctx, wanted[i])(&r.known)
+	return len(r.known.Logs[wanted[i].key]) > 0
+}
+
+// complete adds to a cause what is not alike in the pod templates of this deploy and the last good one: a crash often
+// comes from there and not from the image.
+func (r *run) complete(c *Cause) *Cause {
+	if c == nil || c.Container == "" {
+		return c
+	}
+	before := r.d.From.Template
+	if !r.d.From.Healthy {
+		good, found, err := get(r.ctx, r.s.db, `app = ? AND env = ? AND status = 'succeeded' AND id < ? ORDER BY id DESC LIMIT 1`,
+			r.d.Target.App, r.d.Target.Env, r.d.ID)
+		if err != nil || !found {
+			return c
+		}
+		before = good.Template
+	}
+	for _, d := range r.s.cluster.Differences(r.d.Target, before, r.d.Template) {
+		c.Evidence = append(c.Evidence, Evidence{Kind: FromTemplate, Text: d})
+	}
+	return c
+}
+
+// usualStart is the longest a pod took from its creation to ready in the last ten good deploys of a target; 0: not known.
+func (s *Service) usualStart(ctx context.Context, t Target) (longest time.Duration, err error) {
+	good, err := list(ctx, s.db, `app = ? AND env = ? AND status = 'succeeded' AND rollout IS NOT NULL ORDER BY id DESC LIMIT 10`, t.App, t.Env)
+	for _, d := range good {
+		for _, p := range d.Rollout.podsOf(d.Template) {
+			if p.Created.After(d.Started.Add(-clockLeeway)) && p.Ready {
+				longest = max(longest, p.ReadySince.Sub(p.Created))
+			}
+		}
+	}
+	return longest, err
+}

@@ -1,0 +1,169 @@
+package kube
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"deployportal/internal/deploys"
+)
+
+const maxDifferences = 30
+
+// Differences implements deploys.Cluster.
+func (c *Cluster) Differences(t deploys.Target, before, after string) []string {
+	e, err := c.env(t.Env)
+	if err != nil || before == after {
+		return nil
+	}
+	workload, err := c.workload(e, t)
+	if err != nil {
+		return nil
+	}
+	sp := e.space()
+	if sp == nil {
+		return nil
+	}
+	var old, now *corev1.PodTemplateSpec
+	for _, rs := range sp.objects(workload).ReplicaSets {
+		switch sp.hash(rs.UID, rs.Generation, &rs.Spec.Template) {
+		case before:
+			old = &rs.Spec.Template
+		case after:
+			now = &rs.Spec.Template
+		}
+	}
+	if old == nil || now == nil {
+		return nil
+	}
+	return differences(old, now)
+}
+
+// differences lists what is not alike in two pod templates, in words. It is pure. Images are left out: they are what a
+// deploy changes. A literal value of a variable may be a secret, so it is shown as a short fingerprint only.
+func differences(old, now *corev1.PodTemplateSpec) []string {
+	a, b := facets(old), facets(now)
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		was, had := a[key]
+		is, has := b[key]
+		switch {
+		case had && has && was != is:
+			out = append(out, fmt.Sprintf("%s: %s, was %s", key, is, was))
+		case has && !had:
+			out = append(out, fmt.Sprintf("%s: %s, was not there", key, is))
+		case had && !has:
+			out = append(out, fmt.Sprintf("%s: gone, was %s", key, was))
+		}
+	}
+	for i, s := range out {
+		out[i] = line(s, maxMessage)
+	}
+	if len(out) > maxDifferences {
+		out = append(out[:maxDifferences], fmt.Sprintf("and %d more", len(out)-maxDifferences))
+	}
+	return out
+}
+
+// facets takes the parts of a template that decide how its containers run, by a name that people understand.
+func facets(t *corev1.PodTemplateSpec) map[string]string {
+	f := map[string]string{}
+	for _, c := range append(slices.Clone(t.Spec.InitContainers), t.Spec.Containers...) {
+		containerFacets(f, "container "+c.Name, c)
+	}
+	for _, v := range t.Spec.Volumes {
+		f["volume "+v.Name] = volumeSource(v)
+	}
+	for _, s := range t.Spec.ImagePullSecrets {
+		f["image pull secret "+s.Name] = "used"
+	}
+	f["service account"] = cmp.Or(t.Spec.ServiceAccountName, "default")
+	for k, v := range t.Spec.NodeSelector {
+		f["node selector "+k] = v
+	}
+	return f
+}
+
+func containerFacets(f map[string]string, name string, c corev1.Container) {
+	for _, e := range c.Env {
+		f[name+", variable "+e.Name] = envSource(e)
+	}
+	for _, from := range c.EnvFrom {
+		switch {
+		case from.SecretRef != nil:
+			f[name+", variables from Secret "+from.SecretRef.Name] = "used"
+		case from.ConfigMapRef != nil:
+			f[name+", variables from ConfigMap "+from.ConfigMapRef.Name] = "used"
+		}
+	}
+	if len(c.Command) > 0 {
+		f[name+", command"] = fingerprint(fmt.Sprint(c.Command))
+	}
+	if len(c.Args) > 0 {
+		f[name+", arguments"] = fingerprint(fmt.Sprint(c.Args))
+	}
+	for _, p := range []struct {
+		name  string
+		probe *corev1.Probe
+	}{{"startup probe", c.StartupProbe}, {"readiness probe", c.ReadinessProbe}, {"liveness probe", c.LivenessProbe}} {
+		if p.probe != nil {
+			v := viewProbe(p.probe, c.Ports)
+			f[name+", "+p.name] = fmt.Sprintf("%s every %s, %d times", v.Ask, v.Period, v.Threshold)
+		}
+	}
+	for kind, list := range map[string]corev1.ResourceList{"limit": c.Resources.Limits, "request": c.Resources.Requests} {
+		for res, q := range list {
+			f[fmt.Sprintf("%s, %s %s", name, res, kind)] = q.String()
+		}
+	}
+	for _, m := range c.VolumeMounts {
+		f[name+", mount "+m.MountPath] = "volume " + m.Name
+	}
+	for _, p := range c.Ports {
+		f[fmt.Sprintf("%s, port %d", name, p.ContainerPort)] = cmp.Or(string(p.Protocol), "TCP")
+	}
+}
+
+func envSource(e corev1.EnvVar) string {
+	switch from := e.ValueFrom; {
+	case from == nil:
+		return fingerprint(e.Value)
+	case from.SecretKeyRef != nil:
+		return fmt.Sprintf("key %s of Secret %s", from.SecretKeyRef.Key, from.SecretKeyRef.Name)
+	case from.ConfigMapKeyRef != nil:
+		return fmt.Sprintf("key %s of ConfigMap %s", from.ConfigMapKeyRef.Key, from.ConfigMapKeyRef.Name)
+	case from.FieldRef != nil:
+		return "field " + from.FieldRef.FieldPath
+	}
+	return "another source"
+}
+
+func volumeSource(v corev1.Volume) string {
+	switch {
+	case v.Secret != nil:
+		return "Secret " + v.Secret.SecretName
+	case v.ConfigMap != nil:
+		return "ConfigMap " + v.ConfigMap.Name
+	case v.PersistentVolumeClaim != nil:
+		return "claim " + v.PersistentVolumeClaim.ClaimName
+	case v.EmptyDir != nil:
+		return "an empty folder"
+	}
+	return "another source"
+}
+
+// fingerprint stands for a value that may be secret: equal values look equal, and nothing can be read from it.
+func fingerprint(s string) string {
+	if s == "" {
+		return "empty"
+	}
+	sum := sha256.Sum256([]byte("deploy-portal template difference\n" + s))
+	return "value " + hex.EncodeToString(sum[:2])
+}

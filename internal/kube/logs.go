@@ -1,0 +1,61 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"deployportal/internal/deploys"
+	"deployportal/internal/errs"
+)
+
+const (
+	logWait  = 4 * time.Second
+	logLines = 40        // of a container's log that are read
+	logBytes = 64 * 1024 // at most
+	logWidth = 300       // runes of a line that are kept
+)
+
+// escapes are terminal sequences: CSI, OSC and the two-character ones.
+var escapes = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])`)
+
+// Logs implements deploys.Cluster.
+func (c *Cluster) Logs(ctx context.Context, t deploys.Target, pod, container string, previous bool) ([]string, error) {
+	e, err := c.env(t.Env)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(e.site.logged(ctx), logWait)
+	defer cancel()
+	tail, limit := int64(logLines), int64(logBytes)
+	text, err := e.site.wire.core.Get().Namespace(e.namespace).Resource("pods").Name(pod).SubResource("log").
+		VersionedParams(&corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}, e.site.wire.params).
+		MaxRetries(0).Do(ctx).Raw()
+	switch {
+	case err == nil:
+		return plainLines(text), nil
+	case apierrors.IsNotFound(err), apierrors.IsBadRequest(err): // no such pod; no container, or none before this one
+		return nil, errs.Wrap(err, errs.NotFound, "There is no log of container %s of pod %s.", container, pod)
+	case apierrors.IsForbidden(err):
+		return nil, errs.Wrap(err, errs.Forbidden, "The portal may not read logs of pods in %s.", e.namespace)
+	}
+	return nil, errs.Wrap(fmt.Errorf("get log of pod %s/%s: %w", e.namespace, pod, err), errs.Unavailable, "The log of pod %s cannot be read now.", pod)
+}
+
+// plainLines makes a log harmless: no terminal sequences, no control characters, bounded in width and number.
+func plainLines(text []byte) []string {
+	var out []string
+	for _, raw := range bytes.Split(text, []byte("\n")) {
+		s := line(string(escapes.ReplaceAll(raw, nil)), logWidth)
+		if strings.TrimSpace(s) != "" {
+			out = append(out, s)
+		}
+	}
+	return out[max(0, len(out)-logLines):]
+}

@@ -1,0 +1,67 @@
+package kube
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+func TestPlainLines(t *testing.T) {
+	text := "\x1b[31mfatal\x1b[0m error\r\n\n\x1b]0;title\x07after\n\xff\xfe bad bytes\n" + strings.Repeat("x", 1000) + "\n\u202Eright to left"
+	got := plainLines([]byte(text))
+	want := []string{"fatal error", "after", "bad bytes", strings.Repeat("x", logWidth-1) + "…", "right to left"}
+	if len(got) != len(want) {
+		t.Fatalf("%q", got)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("line %d is %q, want %q", i, got[i], want[i])
+		}
+	}
+	if n := len(plainLines([]byte(strings.Repeat("a\n", 500)))); n != logLines {
+		t.Errorf("%d lines kept", n)
+	}
+}
+
+func FuzzPlainLines(f *testing.F) {
+	f.Add([]byte("\x1b[31mred\x1b[0m\n\x1b]8;;http://x\x07link\x1b]8;;\x07"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, s := range plainLines(b) {
+			if strings.ContainsAny(s, "\x1b\r\x00\x07") || !utf8.ValidString(s) || utf8.RuneCountInString(s) > logWidth {
+				t.Errorf("%q", s)
+			}
+		}
+	})
+}
+
+func TestDifferences(t *testing.T) {
+	template := func(change func(*corev1.Container)) *corev1.PodTemplateSpec {
+		c := corev1.Container{Name: "api", Image: "a:1", Env: []corev1.EnvVar{{Name: "DB", Value: "s3cret-canary"},
+			{Name: "KEY", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "keys"}, Key: "api"}}}},
+			Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{"memory": resource.MustParse("64Mi")}}}
+		if change != nil {
+			change(&c)
+		}
+		return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{c}}}
+	}
+	got := strings.Join(differences(template(nil), template(func(c *corev1.Container) {
+		c.Image = "a:2"
+		c.Env = []corev1.EnvVar{{Name: "DB", Value: "other-canary"}, {Name: "NEW"}}
+		c.Resources.Limits["memory"] = resource.MustParse("32Mi")
+	})), "\n")
+	for _, want := range []string{"container api, memory limit: 32Mi, was 64Mi", "container api, variable DB: value ",
+		"container api, variable KEY: gone, was key api of Secret keys", "container api, variable NEW: empty, was not there"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "canary") || strings.Contains(got, "a:2") {
+		t.Errorf("a value or the image is shown:\n%s", got)
+	}
+	if d := differences(template(nil), template(nil)); d != nil {
+		t.Errorf("equal templates differ: %v", d)
+	}
+}

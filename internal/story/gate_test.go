@@ -1,0 +1,230 @@
+package story_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"deployportal/internal/kube/kubetest"
+)
+
+// gate stands between the portal and the API server. It counts what passes, holds single requests on their way there or
+// back, and can be shut: that is how a portal is killed at an exact point without any help of its own.
+type gate struct {
+	server *httptest.Server
+	shut   atomic.Bool
+
+	mu    sync.Mutex
+	calls []call
+	holds []*hold
+}
+
+// call is one request that came to the gate.
+type call struct{ method, path, query, body string }
+
+// hold stops the first request that matches, once. What it holds goes on with pass or is lost with drop, whether or not
+// who sent it still lives.
+type hold struct {
+	match   func(*http.Request) bool
+	answer  bool // hold the answer: the API server has done what was asked
+	taken   bool
+	reached chan struct{}
+	decided chan bool
+	once    sync.Once
+	through chan struct{} // closed when the API server has answered
+}
+
+func (h *hold) pass() { h.once.Do(func() { h.decided <- true }) }
+func (h *hold) drop() { h.once.Do(func() { h.decided <- false }) }
+
+func isPatch(r *http.Request) bool { return r.Method == http.MethodPatch }
+
+// isLook matches a direct read of the Deployment, not the lists and watches of the caches.
+func isLook(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/deployments/")
+}
+
+func newGate(t testing.TB, ns *kubetest.Namespace) *gate {
+	t.Helper()
+	to, err := url.Parse(ns.PortalConfig.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure, err := rest.TLSConfigFor(ns.PortalConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	onward := &http.Transport{TLSClientConfig: secure, ForceAttemptHTTP2: true}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Transport:     onward,
+		FlushInterval: -1, // a watch must not wait for a full buffer
+		ErrorLog:      log.New(io.Discard, "", 0),
+	}
+	g := &gate{}
+	g.server = httptest.NewUnstartedServer(g.handler(proxy))
+	g.server.EnableHTTP2 = true // as API servers speak it
+	g.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	g.server.Listener = &gateListener{g.server.Listener, &g.shut}
+	g.server.StartTLS()
+	t.Cleanup(func() {
+		g.openHolds()
+		g.server.CloseClientConnections()
+		g.server.Close()
+		onward.CloseIdleConnections()
+	})
+	return g
+}
+
+// gateListener closes what knocks while the gate is shut, as a machine that is away would.
+type gateListener struct {
+	net.Listener
+	shut *atomic.Bool
+}
+
+func (l *gateListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil || !l.shut.Load() {
+			return c, err
+		}
+		_ = c.Close()
+	}
+}
+
+// kubeconfig writes the portal's kubeconfig with the gate's address in it and gives its path.
+func (g *gate) kubeconfig(t testing.TB, ns *kubetest.Namespace) string {
+	t.Helper()
+	cfg, err := clientcmd.LoadFromFile(ns.PortalKubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cfg.Clusters {
+		c.Server = g.server.URL
+		c.CertificateAuthorityData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.server.Certificate().Raw})
+	}
+	path := filepath.Join(t.TempDir(), "gate.kubeconfig")
+	if err := clientcmd.WriteToFile(*cfg, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (g *gate) handler(proxy http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		h := g.note(r, string(body))
+		if h == nil {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		h.serve(w, r, proxy)
+	}
+}
+
+func (g *gate) note(r *http.Request, body string) *hold {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls = append(g.calls, call{r.Method, r.URL.Path, r.URL.RawQuery, body})
+	for _, h := range g.holds {
+		if !h.taken && h.match(r) {
+			h.taken = true
+			return h
+		}
+	}
+	return nil
+}
+
+// serve answers a held request. Its own context ends with the process that sent it, so it is not the one that counts.
+func (h *hold) serve(w http.ResponseWriter, r *http.Request, proxy http.Handler) {
+	ask := func() *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder()
+		proxy.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
+		close(h.through)
+		return answer
+	}
+	var answer *httptest.ResponseRecorder
+	if h.answer {
+		answer = ask()
+	}
+	close(h.reached)
+	if !<-h.decided {
+		panic(http.ErrAbortHandler)
+	}
+	if !h.answer {
+		answer = ask()
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes()) // who asked may be dead by now
+}
+
+func (g *gate) hold(match func(*http.Request) bool, answer bool) *hold {
+	h := &hold{match: match, answer: answer, reached: make(chan struct{}), decided: make(chan bool, 1), through: make(chan struct{})}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.holds = append(g.holds, h)
+	return h
+}
+
+func (g *gate) openHolds() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, h := range g.holds {
+		h.drop()
+	}
+}
+
+// close makes the API server unreachable: connections break and new ones are refused.
+func (g *gate) close() {
+	g.shut.Store(true)
+	g.server.CloseClientConnections()
+}
+
+func (g *gate) open() { g.shut.Store(false) }
+
+// patches gives every patch that came to the gate.
+func (g *gate) patches() []call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all []call
+	for _, c := range g.calls {
+		if c.method == http.MethodPatch {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// writes gives every request that is no reading one.
+func (g *gate) writes() []call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all []call
+	for _, c := range g.calls {
+		if c.method != http.MethodGet {
+			all = append(all, c)
+		}
+	}
+	return all
+}

@@ -1,0 +1,98 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"deployportal/internal/auth"
+	"deployportal/internal/deploys"
+	"deployportal/web/templates"
+)
+
+func (s *Server) deploy(c echo.Context) error {
+	ctx, d := c.Request().Context(), visitOf(c).deploy
+	f, err := s.deployFacts(ctx, d, s.mayDeploy(c, d.Target.Env))
+	if err != nil {
+		return err
+	}
+	if f.Events, err = s.Deploys.Events(ctx, d.ID, 0); err != nil {
+		return err
+	}
+	live := deployView(f)
+	p := templates.DeployProps{Page: s.pageIn(c, live.Mark.Word+": "+d.Target.String()+" to "+live.To.Short, d.Target.Env), Live: live}
+	p.Now = live.Now
+	if d.Active() {
+		// After what is on the page: an event that came while it was read is sent once more rather than never.
+		p.Stream = s.stream(templates.DeployEventsURL(d.ID, d.Seq), []string{d.Target.Env}, true)
+	}
+	return s.draw(c, http.StatusOK, templates.Deploy(p))
+}
+
+// deployFacts is all of a deploy's page but its events.
+func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bool) (deployFacts, error) {
+	f := deployFacts{Deploy: d, Prod: s.prod(d.Target.Env), MayDeploy: mayDeploy, Now: s.Now()}
+	app, err := s.Cluster.App(d.Target)
+	if err != nil { // not configured any more; what is recorded is shown all the same
+		app = deploys.App{Target: d.Target, Repository: d.To.Repository, Workload: d.Target.App}
+	}
+	f.App, f.To, f.From = app, s.commit(app, d.To), s.commit(app, d.From)
+	recent, err := s.Deploys.History(ctx, d.Target, 0, 20)
+	if err != nil {
+		return f, err
+	}
+	f.Related, f.Answered = related(d, recent)
+	f.Usually = usually(d, recent)
+	f.Newest = len(recent) > 0 && recent[0].ID == d.ID
+	if back, v, ok, err := s.Deploys.LastGood(ctx, d); err != nil {
+		return f, err
+	} else if ok {
+		f.Back = &wayBack{Return: back, To: v}
+	}
+	return f, nil
+}
+
+// related finds the deploys that belong to d, both ways.
+func related(d deploys.Deploy, recent []deploys.Deploy) (out []templates.Related, answered bool) {
+	if d.Replaces != 0 {
+		out = append(out, templates.Related{Text: "Took the place of", ID: d.Replaces})
+	}
+	if d.RollbackOf != 0 {
+		out = append(out, templates.Related{Text: "Goes back by", ID: d.RollbackOf})
+	}
+	for _, r := range recent {
+		if r.Replaces == d.ID {
+			out = append(out, templates.Related{Text: "Replaced by", ID: r.ID})
+		}
+		switch {
+		case r.RollbackOf == d.ID && r.To.Same(d.To):
+			out = append(out, templates.Related{Text: "Brought back by", ID: r.ID})
+		case r.RollbackOf == d.ID, r.Kind == deploys.KindRollback && r.ID > d.ID && r.From.Same(d.To) && !r.To.Same(d.To):
+			out, answered = append(out, templates.Related{Text: "Rolled back by", ID: r.ID}), true
+		}
+	}
+	return out, answered
+}
+
+// usually is the median of what the last deploys of the target that succeeded took; 0 with fewer than three.
+func usually(d deploys.Deploy, recent []deploys.Deploy) time.Duration {
+	var took []time.Duration
+	for _, r := range recent {
+		if r.ID != d.ID && r.Status == deploys.Succeeded && r.Kind == d.Kind {
+			took = append(took, r.Finished.Sub(r.Created))
+		}
+	}
+	if len(took) < 3 {
+		return 0
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
+}
+
+// mayView tells whether somebody may see an environment.
+func (s *Server) mayView(actor auth.Actor, env string) bool {
+	return s.Policy.Allow(actor, auth.View, env) == nil
+}

@@ -1,0 +1,139 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"deployportal/internal/auth"
+	"deployportal/internal/errs"
+	"deployportal/web/static"
+	"deployportal/web/templates"
+)
+
+// need is what a route asks of who uses it.
+type need string
+
+const (
+	public     need = "public"      // nobody has to be signed in
+	signedIn   need = "signed in"   // somebody is; what the page shows is filtered by what they may see
+	viewEnv    need = "view env"    // may see the environment :env
+	viewDeploy need = "view deploy" // may see the environment of the deploy :id
+	deployEnv  need = "deploy env"  // may deploy in the environment :env
+	asks       need = "asks"        // somebody is signed in; the service decides and records a refusal
+	manage     need = "manage"      // may manage accounts
+)
+
+// route is one line of the only table of routes.
+type route struct {
+	method string
+	path   string
+	need   need
+	handle echo.HandlerFunc
+	stream bool // answers as long as the page is open
+}
+
+// routes is every address that is answered. GET never changes anything but what is known of its reader.
+func (s *Server) routes() []route {
+	const target, person = "/apps/:env/:app", templates.PeopleURL + "/:name/"
+	get, post := http.MethodGet, http.MethodPost
+	return []route{
+		{get, "/healthz", public, s.healthz, false},
+		{get, "/readyz", public, s.readyz, false},
+		{get, "/version", public, s.version, false},
+		{get, "/static/*", public, echo.WrapHandler(static.Handler()), false},
+
+		{get, templates.SignInURL, public, s.signInPage, false},
+		{post, templates.SignInURL, public, s.signIn, false},
+		{post, templates.SignOutURL, signedIn, s.signOut, false},
+
+		{get, templates.BoardURL, signedIn, s.board, false},
+		{get, templates.BoardEventsURL, signedIn, s.boardEvents, true},
+		{get, templates.FindURL, signedIn, s.find, false},
+
+		{get, target, viewEnv, s.app, false},
+		{get, target + "/history", viewEnv, s.history, false},
+		{get, target + "/confirm", deployEnv, s.confirm, false},
+		{post, target + "/deploys", asks, s.startDeploy, false},
+
+		{get, "/deploys/:id", viewDeploy, s.deploy, false},
+		{get, "/deploys/:id/events", viewDeploy, s.deployEvents, true},
+
+		{get, templates.AuditURL, signedIn, s.audit, false},
+		{get, templates.AuditCSVURL, signedIn, s.auditCSV, false},
+		{get, templates.AtURL, signedIn, s.ranAt, false},
+		{get, templates.AuditURL + "/:seq", signedIn, s.entry, false},
+
+		{get, templates.AccountURL, signedIn, s.account, false},
+		{post, templates.PasswordURL, signedIn, s.changePassword, false},
+		{post, "/account/sessions/:session/revoke", signedIn, s.revoke, false},
+
+		{get, templates.PeopleURL, manage, s.people, false},
+		{post, person + templates.PersonDisable, asks, s.disable, false},
+		{post, person + templates.PersonEnable, asks, s.enable, false},
+		{post, person + templates.PersonRole, asks, s.setRole, false},
+	}
+}
+
+// isStream tells whether a route's path is that of a stream.
+func isStream(path string) bool {
+	return path == templates.BoardEventsURL || path == "/deploys/:id/events"
+}
+
+// guard lets a request through to its route when who asks has what the route needs.
+func (s *Server) guard(r route) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		v := visitOf(c)
+		if r.need == public {
+			return r.handle(c)
+		}
+		if v.session == nil {
+			return s.signInFirst(c)
+		}
+		if err := s.allow(c, r.need); err != nil {
+			return err
+		}
+		return r.handle(c)
+	}
+}
+
+// allow checks the need of a route for somebody who is signed in. What a reader may not see does not exist for them
+// where only its number was given; an environment's name they typed is refused by name.
+func (s *Server) allow(c echo.Context, n need) error {
+	v := visitOf(c)
+	switch n {
+	case signedIn, asks:
+		return nil
+	case viewEnv:
+		return s.Policy.Allow(v.actor, auth.View, c.Param("env"))
+	case deployEnv:
+		return s.Policy.Allow(v.actor, auth.Deploy, c.Param("env"))
+	case manage:
+		return s.Policy.Allow(v.actor, auth.Manage, "")
+	case viewDeploy:
+		id, err := number(c, "id", "deploy")
+		if err != nil {
+			return err
+		}
+		if v.deploy, err = s.Deploys.Get(c.Request().Context(), id); err != nil {
+			return err
+		}
+		if hidden := s.Policy.Allow(v.actor, auth.View, v.deploy.Target.Env); hidden != nil {
+			return errs.Wrap(hidden, errs.NotFound, "There is no deploy %d.", id)
+		}
+		return nil
+	}
+	return errs.New(errs.Forbidden, "Nobody may do this.")
+}
+
+// number reads a number out of the path.
+func number(c echo.Context, param, what string) (int64, error) {
+	raw := c.Param(param)
+	n, err := strconv.ParseInt(raw, 10, 64)
+	if err != nil || n <= 0 || strings.HasPrefix(raw, "+") {
+		return 0, errs.New(errs.NotFound, "There is no such %s.", what)
+	}
+	return n, nil
+}

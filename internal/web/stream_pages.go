@@ -1,0 +1,158 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"deployportal/internal/auth"
+	"deployportal/internal/deploys"
+	"deployportal/web/templates"
+)
+
+func (s *Server) deployEvents(c echo.Context) error {
+	d := visitOf(c).deploy
+	env, may := d.Target.Env, s.mayDeploy(c, d.Target.Env)
+	return s.serveStream(c, live{
+		key:   fmt.Sprintf("deploy %d %t", d.ID, may),
+		draw:  func(ctx context.Context, r *room) { s.drawDeploy(ctx, r, d, may) },
+		after: resumeAfter(c),
+		envs:  []string{env},
+		still: func(actor auth.Actor) standing {
+			switch {
+			case !s.mayView(actor, env):
+				return gone
+			case (s.Policy.Allow(actor, auth.Deploy, env) == nil) != may:
+				return changed
+			}
+			return stands
+		},
+	})
+}
+
+// drawDeploy draws a deploy for everybody who looks at it: what is new is read once and drawn once, at each ring.
+func (s *Server) drawDeploy(ctx context.Context, r *room, d deploys.Deploy, mayDeploy bool) {
+	bell, stop := s.Deploys.Listen(d.ID)
+	defer stop()
+	f, err := s.deployFacts(ctx, d, mayDeploy)
+	for shown := ""; err == nil; {
+		if f.Deploy, err = s.Deploys.Get(ctx, d.ID); err != nil {
+			break
+		}
+		var news []deploys.Event
+		if news, err = s.Deploys.Events(ctx, d.ID, lastSeq(f.Events)); err != nil {
+			break
+		}
+		f.Events, f.Now = append(f.Events, news...), s.Now()
+		last := !f.Deploy.Active()
+		if state := strconv.FormatInt(f.Deploy.Seq, 10) + " " + f.Deploy.Trouble; state != shown || last {
+			shown = state
+			var data []byte
+			if data, err = deployMessage(ctx, f, last); err != nil {
+				break
+			}
+			r.show(picture{seq: f.Deploy.Seq, data: data, extra: f.Deploy.Trouble != "", last: last})
+		}
+		if last {
+			return
+		}
+		select {
+		case <-bell:
+		case <-ctx.Done():
+			return
+		}
+	}
+	if ctx.Err() == nil {
+		s.Log.Error("a deploy cannot be drawn", "deploy", d.ID, "err", err)
+	}
+	r.end()
+}
+
+func lastSeq(events []deploys.Event) int64 {
+	if len(events) == 0 {
+		return 0
+	}
+	return events[len(events)-1].Seq
+}
+
+// deployMessage draws a deploy. The last one ends the connection too: after it nothing changes.
+func deployMessage(ctx context.Context, f deployFacts, last bool) ([]byte, error) {
+	var b bytes.Buffer
+	if err := templates.DeployMessage(deployView(f), last).Render(ctx, &b); err != nil {
+		return nil, fmt.Errorf("drawing deploy %d: %w", f.Deploy.ID, err)
+	}
+	data := message(f.Deploy.Seq, "", b.Bytes())
+	if last {
+		data = append(data, message(0, "done", []byte("{}"))...)
+	}
+	return data, nil
+}
+
+func (s *Server) boardEvents(c echo.Context) error {
+	rights := s.rightsOf(visitOf(c).actor)
+	key := rights.key()
+	return s.serveStream(c, live{
+		key:   "board " + key,
+		draw:  func(ctx context.Context, r *room) { s.drawBoard(ctx, r, rights) },
+		after: -1, // what changed between the page and the stream is not known, so the stream begins with all of it
+		envs:  rights.envs,
+		still: func(actor auth.Actor) standing {
+			switch now := s.rightsOf(actor); {
+			case len(now.envs) == 0 && len(rights.envs) > 0:
+				return gone
+			case now.key() != key:
+				return changed
+			}
+			return stands
+		},
+	})
+}
+
+// drawBoard draws the board for everybody with the same rights, when something rang and at most once a second.
+func (s *Server) drawBoard(ctx context.Context, r *room, rights rights) {
+	deployed, stop := s.Deploys.Listen(0)
+	defer stop()
+	moved, stop := s.Cluster.WatchAll()
+	defer stop()
+	listed, stop := s.Catalog.Watch()
+	defer stop()
+	var shown templates.BoardLiveProps
+	for first := true; ; first = false {
+		now, _, err := s.boardLive(ctx, rights)
+		var b bytes.Buffer
+		at := now.Now
+		now.Now = time.Time{} // the only part that always differs
+		if err == nil && (first || !reflect.DeepEqual(now, shown)) {
+			shown, now.Now = now, at
+			if err = templates.BoardMessage(now).Render(ctx, &b); err == nil {
+				r.show(picture{data: message(0, "", b.Bytes())})
+			}
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				s.Log.Error("the board cannot be drawn", "err", err)
+			}
+			r.end()
+			return
+		}
+		rest := time.NewTimer(s.times.board)
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			rest.Stop()
+			return
+		}
+		select {
+		case <-deployed:
+		case <-moved:
+		case <-listed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

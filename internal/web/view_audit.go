@@ -1,0 +1,142 @@
+package web
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"deployportal/internal/audit"
+	"deployportal/internal/deploys"
+	"deployportal/web/templates"
+)
+
+// actionWords says what each action is, for the middle of a sentence: "ana asked to deploy api in prod".
+var actionWords = map[string]string{
+	audit.DeployRequested:  "asked to deploy",
+	audit.DeployRejected:   "was refused to deploy",
+	audit.DeploySucceeded:  "deploy succeeded for",
+	audit.DeployFailed:     "deploy failed for",
+	audit.DeployErrored:    "deploy errored for",
+	audit.DeploySuperseded: "deploy was superseded for",
+	audit.AuditExported:    "exported the audit log",
+	audit.UserAdded:        "added the account",
+	audit.UserRole:         "changed the role of",
+	audit.UserDisabled:     "disabled the account",
+	audit.UserEnabled:      "enabled the account",
+	audit.UserPassword:     "changed the password of",
+	audit.SignedIn:         "signed in",
+	audit.SignInRefused:    "was refused at sign-in",
+	audit.SignedOut:        "signed out",
+}
+
+// actionWord falls back to the action's own name, so that an entry of a later version still reads.
+func actionWord(action string) string {
+	if w, ok := actionWords[action]; ok {
+		return w
+	}
+	return action
+}
+
+// outcomeMark is an entry's outcome; a request has none yet.
+func outcomeMark(outcome string) templates.Mark {
+	switch outcome {
+	case "":
+		return templates.Mark{}
+	case "ok":
+		return templates.Mark{Tone: templates.OK, Word: "OK"}
+	case "refused":
+		return templates.Mark{Tone: templates.Bad, Word: "Refused"}
+	default:
+		return statusMark(deploys.Status(outcome))
+	}
+}
+
+func auditImage(tag, digest string) templates.Image {
+	if tag == "" && digest == "" {
+		return templates.Image{}
+	}
+	return imageOf(deploys.Version{Tag: tag, Digest: digest}, deploys.Commit{})
+}
+
+func auditTarget(e audit.Entry) string {
+	if e.App == "" {
+		return ""
+	}
+	return deploys.Target{App: e.App, Env: e.Env}.String()
+}
+
+// auditView makes the rows of the log.
+func auditView(entries []audit.Entry) []templates.AuditRow {
+	rows := make([]templates.AuditRow, 0, len(entries))
+	for _, e := range entries {
+		rows = append(rows, templates.AuditRow{
+			Seq: e.Seq, At: e.At, Actor: e.Actor.Name, Door: door(e.Actor.Source),
+			Action: actionWord(e.Action), Code: e.Action, Target: auditTarget(e), Subject: e.Subject,
+			From: auditImage(e.FromTag, e.FromDigest), To: auditImage(e.ToTag, e.ToDigest),
+			Deploy: e.DeployID, Outcome: outcomeMark(e.Outcome), Sentence: e.Detail, Reason: e.Reason, Count: e.Count,
+		})
+	}
+	return rows
+}
+
+// entryView makes the page of one entry. newest is the seq of the log's newest entry.
+func entryView(e audit.Entry, newest int64) templates.EntryProps {
+	p := templates.EntryProps{Seq: e.Seq, At: e.At, Say: entrySay(e), Mark: outcomeMark(e.Outcome), Prev: e.Prev, Hash: e.Hash}
+	if e.Seq > 1 {
+		p.Older = templates.EntryURL(e.Seq - 1)
+	}
+	if e.Seq < newest {
+		p.Newer = templates.EntryURL(e.Seq + 1)
+	}
+	num := func(n int64) string { return strconv.FormatInt(n, 10) }
+	deploy := templates.Field{Name: "Deploy"}
+	if e.DeployID != 0 {
+		deploy.Value, deploy.Href = num(e.DeployID), templates.DeployURL(e.DeployID)
+	}
+	p.Fields = []templates.Field{
+		{Name: "Entry", Value: num(e.Seq)},
+		{Name: "Time", Time: e.At},
+		{Name: "Actor", Value: e.Actor.Name},
+		{Name: "Actor id", Value: e.Actor.ID, Mono: true},
+		{Name: "Source", Value: e.Actor.Source},
+		{Name: "Address", Value: e.Actor.Addr, Mono: true},
+		{Name: "Signed in by", Value: e.Actor.Method},
+		{Name: "Action", Value: e.Action},
+		{Name: "App", Value: e.App},
+		{Name: "Environment", Value: e.Env},
+		deploy,
+		{Name: "Subject", Value: e.Subject},
+		{Name: "Repository", Value: e.Repository, Mono: true},
+		{Name: "From, tag", Value: e.FromTag, Mono: true},
+		{Name: "From, digest", Value: e.FromDigest, Mono: true},
+		{Name: "To, tag", Value: e.ToTag, Mono: true},
+		{Name: "To, digest", Value: e.ToDigest, Mono: true},
+		{Name: "Reason", Value: e.Reason},
+		{Name: "Outcome", Value: e.Outcome},
+		{Name: "Detail", Value: e.Detail},
+		{Name: "Request id", Value: e.RequestID, Mono: true},
+		{Name: "Count", Value: num(e.Count)},
+	}
+	return p
+}
+
+// entrySay is an entry in one sentence.
+func entrySay(e audit.Entry) string {
+	parts := []string{e.Actor.Name, actionWord(e.Action)}
+	if word := actionWord(e.Action); strings.HasPrefix(word, "deploy ") {
+		parts = []string{fmt.Sprintf("Deploy %d", e.DeployID), strings.TrimPrefix(word, "deploy ")}
+	}
+	if e.Subject != "" {
+		parts = append(parts, e.Subject)
+	}
+	if target := auditTarget(e); target != "" {
+		parts = append(parts, target)
+	}
+	if e.Count > 1 {
+		parts = append(parts, fmt.Sprintf("%d times", e.Count))
+	}
+	if to := auditImage(e.ToTag, e.ToDigest); to.Known() {
+		return strings.Join(parts, " ") + ", image " + to.Short + "."
+	}
+	return strings.Join(parts, " ") + "."
+}

@@ -1,0 +1,347 @@
+package web
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"deployportal/internal/deploys"
+	"deployportal/web/templates"
+)
+
+// shownEvents is how many events a page lists; the newest tell the story.
+const shownEvents = 100
+
+// deployFacts is what the page of a deploy is made of.
+type deployFacts struct {
+	Deploy    deploys.Deploy
+	Rollout   *deploys.Rollout // the newest view; nil: the one stored with the deploy
+	Events    []deploys.Event  // oldest first
+	App       deploys.App
+	To, From  deploys.Commit
+	Commits   int // between From and To
+	Related   []templates.Related
+	Newest    bool     // no deploy of this target came after it
+	Answered  bool     // another deploy has already rolled this one back
+	Back      *wayBack // nil: nothing is known that ran well before
+	Usually   time.Duration
+	Prod      bool
+	MayDeploy bool
+	Now       time.Time
+}
+
+// wayBack is what a rollback of a deploy brings back.
+type wayBack struct {
+	Return deploys.ReturnTo
+	To     deploys.Version
+}
+
+// deployView makes the page of a deploy.
+func deployView(f deployFacts) templates.DeployLiveProps {
+	d := f.Deploy
+	if f.Rollout == nil {
+		f.Rollout = d.Rollout
+	}
+	p := templates.DeployLiveProps{
+		Now: f.Now, ID: d.ID, App: d.Target.App, Env: d.Target.Env,
+		AppHref: templates.AppURL(d.Target.Env, d.Target.App), Prod: f.Prod,
+		Rollback: d.Kind == deploys.KindRollback, Active: active(d.Status),
+		Mark: liveMark(f), To: imageOf(d.To, f.To), From: imageOf(d.From, f.From), Commits: f.Commits,
+		Who: d.ActorName, Door: door(d.Source), Reason: d.Reason,
+		Created: d.Created, Finished: d.Finished, Took: between(d.Created, d.Finished), Usually: f.Usually,
+		Note: d.Note, Acts: deployActs(f), Related: f.Related,
+		Steps: deploySteps(f), Outcome: deployOutcome(f),
+		Pods: podsView(f), Commands: deployCommands(f),
+		Audit: templates.AuditMark{Seq: d.AuditSeq, Hash: d.AuditHash},
+	}
+	if p.Active {
+		p.Stale = staleTrouble(f.Rollout)
+	}
+	if d.Trouble != "" {
+		p.Stale = &templates.Trouble{Sentence: d.Trouble, Detail: "The portal goes on trying; this page follows by itself."}
+	}
+	p.Events, p.Earlier = eventRows(f.Events)
+	return p
+}
+
+// rolledOut tells whether every wanted pod is new and available, and since when that has held.
+func rolledOut(f deployFacts) (since time.Time, ok bool) {
+	d, r := f.Deploy, f.Rollout
+	if r == nil || !r.Exists || d.Patched.IsZero() || r.ObservedGeneration < d.Generation {
+		return since, false
+	}
+	if r.Updated != r.Desired || r.Replicas != r.Desired || r.Available != r.Desired {
+		return since, false
+	}
+	since = d.Patched
+	for _, p := range r.Pods {
+		if isNew(f, p) && p.Live() {
+			if !p.Ready {
+				return since, false
+			}
+			if p.ReadySince.After(since) {
+				since = p.ReadySince
+			}
+		} else if p.Live() {
+			return since, false // an old one still runs
+		}
+	}
+	return since, true
+}
+
+func liveMark(f deployFacts) templates.Mark {
+	d := f.Deploy
+	if d.Status != deploys.Running {
+		return statusMark(d.Status)
+	}
+	if f.Rollout != nil && !f.Rollout.StaleSince.IsZero() {
+		return templates.Mark{Tone: templates.Unknown, Word: "Unknown since " + f.Rollout.StaleSince.UTC().Format("15:04 UTC")}
+	}
+	if d.Patched.IsZero() {
+		return templates.Mark{Tone: templates.Busy, Word: "Starting"}
+	}
+	if _, ok := rolledOut(f); ok {
+		return templates.Mark{Tone: templates.Busy, Word: "Holding steady"}
+	}
+	return templates.Mark{Tone: templates.Busy, Word: "Rolling out"}
+}
+
+// deploySteps are the four steps every deploy takes.
+func deploySteps(f deployFacts) []templates.Step {
+	d, r := f.Deploy, f.Rollout
+	recorded := templates.Step{Name: "Recorded", State: templates.StepDone, Figure: fmt.Sprintf("audit %d", d.AuditSeq)}
+	patched := templates.Step{Name: "Patched", State: templates.StepTodo}
+	rolling := templates.Step{Name: "Rolling out", State: templates.StepTodo}
+	holding := templates.Step{Name: "Holding steady", State: templates.StepTodo}
+	if f.App.Stability > 0 {
+		holding.Figure = templates.Dur(f.App.Stability)
+	}
+	steadySince, complete := rolledOut(f)
+	var at *templates.Step // the step an active deploy is at, or an ended one ended in
+	switch {
+	case d.Status == deploys.Succeeded:
+		patched.State, patched.Figure = templates.StepDone, templates.Took(between(d.Created, d.Patched))
+		rolling.State, holding.State = templates.StepDone, templates.StepDone
+		if !d.Patched.IsZero() {
+			rolling.Figure = templates.Took(max(0, between(d.Patched, d.Finished)-f.App.Stability))
+		}
+	case d.Patched.IsZero():
+		at = &patched
+		if d.Status == deploys.Pending {
+			at.Figure = "waiting its turn"
+		}
+		at.Clock = &templates.Clock{From: d.Created, To: d.Finished}
+	default:
+		patched.State, patched.Figure = templates.StepDone, templates.Took(between(d.Created, d.Patched))
+		at = &rolling
+		if complete {
+			rolling.State, rolling.Figure = templates.StepDone, templates.Took(between(d.Patched, steadySince))
+			at = &holding
+			at.Figure, at.Clock = "", &templates.Clock{From: steadySince, Limit: f.App.Stability}
+		} else {
+			rolling.Figure = rollingFigure(r)
+			rolling.Clock = &templates.Clock{From: d.Patched}
+		}
+	}
+	if at != nil {
+		at.State = templates.StepNow
+		if !active(d.Status) {
+			at.State, at.Clock = templates.StepFail, nil
+			took := templates.Took(between(d.Created, d.Finished))
+			at.Figure = string(d.Status) + " after " + took
+			if d.Status == deploys.Superseded {
+				at.State = templates.StepTodo // nothing went wrong with it
+			}
+		}
+	}
+	return []templates.Step{recorded, patched, rolling, holding}
+}
+
+func rollingFigure(r *deploys.Rollout) string {
+	if r == nil {
+		return "nothing seen yet"
+	}
+	if r.Desired == 0 {
+		return "no pod wanted"
+	}
+	if r.Paused {
+		return "paused in the cluster"
+	}
+	return fmt.Sprintf("%d of %d pods new", min(r.Updated, r.Desired), r.Desired)
+}
+
+// deployActs is what can be done about a deploy, by somebody who may.
+func deployActs(f deployFacts) []templates.Act {
+	d := f.Deploy
+	env, app := d.Target.Env, d.Target.App
+	if !f.MayDeploy {
+		return nil
+	}
+	again := templates.Act{Text: "Deploy again", Href: templates.ConfirmURL(env, app, d.To.Tag, 0)}
+	switch d.Status {
+	case deploys.Pending, deploys.Running:
+		instead := templates.Act{Text: "Deploy another instead", Href: templates.ReplaceURL(env, app, d.ID)}
+		if d.Kind == deploys.KindRollback {
+			return []templates.Act{instead}
+		}
+		return []templates.Act{{Text: "Roll back now", Href: templates.RollbackURL(env, app, 0, d.ID), Danger: true}, instead}
+	case deploys.Failed:
+		if f.Answered || d.Kind == deploys.KindRollback {
+			return []templates.Act{again}
+		}
+		return []templates.Act{rollBack(f), again}
+	case deploys.Errored:
+		return []templates.Act{again}
+	}
+	open := templates.Act{Text: "Open " + app, Href: templates.AppURL(env, app)}
+	switch {
+	case !d.CanReturnTo():
+		return []templates.Act{open}
+	case f.Newest:
+		return []templates.Act{{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}, open}
+	}
+	return []templates.Act{{Text: "Roll back to this", Href: templates.RollbackURL(env, app, d.ID, 0), Danger: true}, open}
+}
+
+// rollBack undoes a failed deploy with one click: what it left behind and what it goes back to are on the page, and are
+// sent along, so that a click on a page that is not true any more is refused.
+func rollBack(f deployFacts) templates.Act {
+	d := f.Deploy
+	env, app := d.Target.Env, d.Target.App
+	if f.Back == nil { // the page it leads to says so
+		return templates.Act{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}
+	}
+	send := []templates.Hidden{
+		{Name: "rollback_to", Value: strconv.FormatInt(f.Back.Return.Deploy, 10)},
+		{Name: "seen_from", Value: d.To.ID()}, {Name: "seen_to", Value: f.Back.To.ID()},
+		// The same for everybody who sees this page, as it is drawn once; the second click of one person is the same rollback.
+		{Name: "key", Value: fmt.Sprintf("back from %d", d.ID)},
+	}
+	if f.Back.Return.Before {
+		send = append(send, templates.Hidden{Name: "before", Value: "1"})
+	}
+	return templates.Act{Text: "Roll back to " + f.Back.To.Short(), Href: templates.DeploysURL(env, app), Danger: true, Send: send}
+}
+
+// deployOutcome leads the page when a deploy did not just succeed, and while it is in trouble.
+func deployOutcome(f deployFacts) *templates.Outcome {
+	d := f.Deploy
+	o := &templates.Outcome{Mark: statusMark(d.Status), Sentence: d.Sentence, Serving: serving(f)}
+	switch d.Status {
+	case deploys.Failed:
+		o.Todo = "Roll back, or deploy an image that cures it."
+		if f.Answered {
+			o.Todo = "It has been rolled back. Cure the cause, then deploy the new image."
+		}
+		if d.Cause != nil {
+			tellCause(o, *d.Cause)
+			o.Sentence = d.Sentence
+		}
+	case deploys.Errored:
+		o.Todo = "Remove the cause, then deploy again."
+		if d.Patched.IsZero() {
+			o.Detail = "Nothing was changed in the cluster."
+		}
+	case deploys.Superseded:
+		o.Todo = "See what runs now. If the other change was a mistake, deploy again."
+	case deploys.Running:
+		o.Mark = templates.Mark{Tone: templates.Busy, Word: "In trouble, still trying"}
+		o.Todo = "Wait, or roll back now: the pods that still serve are not touched by it."
+		if len(d.Causes) > 0 {
+			tellCause(o, d.Causes[0])
+		} else if o.Sentence = troubleNow(f.Events); o.Sentence == "" {
+			return nil
+		}
+	default:
+		return nil
+	}
+	if o.Sentence == "" {
+		o.Sentence = "No cause was recorded."
+	}
+	return o
+}
+
+// tellCause puts a cause at the head of the page: what, what to do, what shows it.
+func tellCause(o *templates.Outcome, c deploys.Cause) {
+	o.Title, o.Sentence, o.Detail = c.Title, c.Sentence, c.Advice
+	for _, e := range c.Evidence {
+		switch e.Kind {
+		case deploys.FromTemplate:
+			o.Differs = append(o.Differs, e.Text)
+		case deploys.FromLog:
+			o.Log = append(o.Log, "log       "+e.Text)
+		default:
+			at := "        "
+			if !e.At.IsZero() {
+				at = e.At.UTC().Format("15:04:05")
+			}
+			o.Log = append(o.Log, at+"  "+e.Text)
+		}
+	}
+}
+
+// troubleNow is the newest trouble, unless the deploy took a step after it.
+func troubleNow(events []deploys.Event) string {
+	for _, e := range slices.Backward(events) {
+		switch e.Kind {
+		case deploys.EventTrouble:
+			return e.Text
+		case deploys.EventStep:
+			return ""
+		}
+	}
+	return ""
+}
+
+// serving says what answers requests now, as far as pods tell.
+func serving(f deployFacts) string {
+	r := f.Rollout
+	switch {
+	case r == nil:
+		return "not known: no pod was seen."
+	case !r.StaleSince.IsZero():
+		return "not known: the cluster is not seen."
+	}
+	fresh, old := 0, 0
+	for _, p := range r.Pods {
+		if p.Ready && p.Live() {
+			if isNew(f, p) {
+				fresh++
+			} else {
+				old++
+			}
+		}
+	}
+	pods := func(n int, short string) string { return fmt.Sprintf("%s of %s", plural(n, "pod"), short) }
+	to, from := f.Deploy.To.Short(), f.Deploy.From.Short()
+	switch {
+	case fresh == 0 && old == 0:
+		return "nothing. No pod is ready."
+	case fresh == 0:
+		return fmt.Sprintf("%s, untouched. %d wanted.", pods(old, from), r.Desired)
+	case old == 0:
+		return fmt.Sprintf("%s. %d wanted.", pods(fresh, to), r.Desired)
+	default:
+		return fmt.Sprintf("%s and %s. %d wanted.", pods(old, from), pods(fresh, to), r.Desired)
+	}
+}
+
+// eventRows lists the newest events first, and says how many are left out.
+func eventRows(events []deploys.Event) (rows []templates.EventRow, earlier int) {
+	for _, e := range slices.Backward(events) {
+		if e.Text == "" {
+			continue
+		}
+		if len(rows) == shownEvents {
+			earlier++
+			continue
+		}
+		row := templates.EventRow{Seq: e.Seq, At: e.At, Text: e.Text}
+		if e.Kind == deploys.EventTrouble {
+			row.Tone = templates.Bad
+		}
+		rows = append(rows, row)
+	}
+	return rows, earlier
+}

@@ -1,0 +1,87 @@
+package templates
+
+import (
+	"net/url"
+	"strconv"
+)
+
+// The paths of the pages. Every path that holds data is built here, escaped once.
+const (
+	BoardURL       = "/"
+	BoardEventsURL = "/events"
+	FindURL        = "/find"
+	SignInURL      = "/sign-in"
+	SignOutURL     = "/sign-out"
+	AccountURL     = "/account"
+	PasswordURL    = "/account/password"
+	PeopleURL      = "/people"
+	AuditURL       = "/audit"
+	AuditCSVURL    = "/audit.csv"
+	AtURL          = "/audit/at"
+)
+
+// AppURL is the page of an app in an environment.
+func AppURL(env, app string) string {
+	return "/apps/" + url.PathEscape(env) + "/" + url.PathEscape(app)
+}
+
+// HistoryURL is what ran when on a target.
+func HistoryURL(env, app string) string { return AppURL(env, app) + "/history" }
+
+// DeploysURL is where a deploy of a target is asked for (POST).
+func DeploysURL(env, app string) string { return AppURL(env, app) + "/deploys" }
+
+// ConfirmURL is the page that confirms a deploy of a tag. replaces is the running deploy whose place it takes, or 0.
+func ConfirmURL(env, app, tag string, replaces int64) string {
+	q := url.Values{"image": {tag}}
+	if replaces != 0 {
+		q.Set("replaces", strconv.FormatInt(replaces, 10))
+	}
+	return AppURL(env, app) + "/confirm?" + q.Encode()
+}
+
+// RollbackURL is the page that confirms a rollback: to the image of deploy to, or with 0 to the last good one.
+func RollbackURL(env, app string, to, replaces int64) string {
+	q := url.Values{"rollback_to": {"last"}}
+	if to != 0 {
+		q.Set("rollback_to", strconv.FormatInt(to, 10))
+	}
+	if replaces != 0 {
+		q.Set("replaces", strconv.FormatInt(replaces, 10))
+	}
+	return AppURL(env, app) + "/confirm?" + q.Encode()
+}
+
+// DeployURL is the page of one deploy.
+func DeployURL(id int64) string { return "/deploys/" + strconv.FormatInt(id, 10) }
+
+// DeployEventsURL is the stream of one deploy, from the event after seq on.
+func DeployEventsURL(id, seq int64) string {
+	return DeployURL(id) + "/events?after=" + strconv.FormatInt(seq, 10)
+}
+
+// EntryURL is one audit entry.
+func EntryURL(seq int64) string { return AuditURL + "/" + strconv.FormatInt(seq, 10) }
+
+// RevokeURL ends one of one's own sessions (POST).
+func RevokeURL(session string) string {
+	return "/account/sessions/" + url.PathEscape(session) + "/revoke"
+}
+
+// ReplaceURL is an app's page from which a deploy is chosen that takes the place of a running one. The page passes
+// replaces on to every ConfirmURL on it.
+func ReplaceURL(env, app string, replaces int64) string {
+	return AppURL(env, app) + "?replaces=" + strconv.FormatInt(replaces, 10)
+}
+
+// PersonURL is where an account is changed (POST): PersonDisable, PersonEnable or PersonRole.
+func PersonURL(name, change string) string {
+	return PeopleURL + "/" + url.PathEscape(name) + "/" + change
+}
+
+// The changes of an account.
+const (
+	PersonDisable = "disable"
+	PersonEnable  = "enable"
+	PersonRole    = "role"
+)
