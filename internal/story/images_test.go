@@ -44,11 +44,11 @@ func TestFailingImages(t *testing.T) {
 				t.Errorf("%d patches, want the one", n)
 			}
 			p := w.ana.get(fmt.Sprintf("/deploys/%d", id))
-			link := p.doc.Find(`#deploy-head a.btn.danger`)
-			if text := link.Text(); !strings.HasPrefix(text, "Roll back") {
+			const oneClick = "#deploy-head .acts form"
+			if text := p.text(oneClick); text != "Roll back to "+v1 {
 				t.Fatalf("the page offers %q", p.text("#deploy-head .acts"))
 			}
-			back := w.ana.ask(link.AttrOr("href", "")).deployID()
+			back := p.submit(w.ana, oneClick, nil).deployID()
 			w.over(back, "succeeded", "run "+v1)
 			w.runs(w.pinned(v1))
 			if after := w.pods(); name != "dies inside the window" && !slices.Equal(before, after) {
