@@ -1,4 +1,4 @@
-// Command devstack runs a development Kubernetes cluster with simulated nodes. See README.md.
+// Command devstack runs a development Kubernetes cluster with simulated or real nodes. See README.md.
 //
 //	go run -C devstack . run -- make test-cluster
 //	go run -C devstack . up
@@ -23,9 +23,13 @@ import (
 )
 
 const usage = `usage:
-  devstack run [--state DIR] -- CMD ARGS...   start a cluster, run CMD with DEVSTACK set, stop the cluster
-  devstack up  [--state DIR]                  start a cluster and keep it until Ctrl-C
-  devstack demo [--state DIR]                 start a cluster, sample data and the portal, until Ctrl-C
+  devstack run [OPTIONS] -- CMD ARGS...   start a cluster, run CMD with DEVSTACK set, stop the cluster
+  devstack up [OPTIONS]                   start a cluster and keep it until Ctrl-C
+  devstack demo [OPTIONS]                 start a cluster, sample data and the portal, until Ctrl-C
+options:
+  --state DIR              folder for data, keys and logs
+  --nodes kwok|kubelet     simulated nodes (default), or real ones that run containers: Linux and root only
+  --crash-backoff-max D    longest wait of real nodes between restarts of a crashing container, such as 30s
 `
 
 // exitError carries the exit code of the command that run has run.
@@ -57,6 +61,8 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the usage is printed once, by us
 	state := flags.String("state", "", "folder for data, keys and logs")
+	nodes := flags.String("nodes", stack.Simulated, "kind of nodes")
+	backoff := flags.Duration("crash-backoff-max", 0, "longest wait between restarts")
 	if err := flags.Parse(args[1:]); err != nil {
 		return usageError(err.Error())
 	}
@@ -67,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 	if *state != "" && !filepath.IsAbs(*state) {
 		*state = filepath.Join(dir, *state)
 	}
-	opts := stack.Options{State: *state, Progress: stack.NewProgress(os.Stderr)}
+	opts := stack.Options{State: *state, Nodes: *nodes, CrashBackoffMax: *backoff, Progress: stack.NewProgress(os.Stderr)}
 	switch args[0] {
 	case "run":
 		if flags.NArg() == 0 {
@@ -82,6 +88,9 @@ func run(ctx context.Context, args []string) error {
 	case "demo":
 		if flags.NArg() > 0 {
 			return usageError("demo takes no arguments")
+		}
+		if opts.Nodes != stack.Simulated {
+			return usageError("demo has simulated nodes only") // its registry is a fake one, from which nothing can be pulled
 		}
 		root, err := stack.Root("")
 		if err != nil {

@@ -26,14 +26,16 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
+// components are what this binary can be. Real nodes add theirs where they exist.
+var components = map[string]func() int{
+	"etcd":                    runEtcd,
+	"kube-apiserver":          func() int { return cli.Run(apiserver.NewAPIServerCommand()) },
+	"kube-controller-manager": func() int { return cli.Run(controllers.NewControllerManagerCommand()) },
+	"kube-scheduler":          func() int { return cli.Run(scheduler.NewSchedulerCommand()) },
+	"kubectl":                 runKubectl,
+}
+
 func main() {
-	components := map[string]func() int{
-		"etcd":                    runEtcd,
-		"kube-apiserver":          func() int { return cli.Run(apiserver.NewAPIServerCommand()) },
-		"kube-controller-manager": func() int { return cli.Run(controllers.NewControllerManagerCommand()) },
-		"kube-scheduler":          func() int { return cli.Run(scheduler.NewSchedulerCommand()) },
-		"kubectl":                 runKubectl,
-	}
 	name := ""
 	if len(os.Args) > 1 {
 		name = os.Args[1]

@@ -20,7 +20,9 @@ import (
 
 // binary is a program that devstack builds from a module of its own.
 type binary struct {
-	name    string   // file name, and the module's folder under devstack/
+	name    string   // file name
+	dir     string   // the folder under devstack/ to build in; empty means name
+	also    string   // one more folder under devstack/ whose sources it is made of
 	pkg     string   // what to build
 	ldflags []string // beyond -s -w
 	what    string   // for people
@@ -48,6 +50,15 @@ func binaries(source string) (kube, kwok binary, version string, err error) {
 	return kube, kwok, version, nil
 }
 
+// nodeBinaries are what real nodes need besides: a node's first process, which is the pause container too, the sample
+// program, and the tool that makes images of it.
+func nodeBinaries() (node, app, images binary) {
+	node = binary{name: "node", pkg: ".", what: "node"}
+	app = binary{name: "app", dir: "workloads/app", pkg: ".", what: "sample program"}
+	images = binary{name: "images", dir: "workloads/images", also: "workloads", pkg: ".", what: "image tool", minutes: 1}
+	return node, app, images
+}
+
 // requiredVersion reads from a go.mod which version of a module it requires.
 func requiredVersion(gomod, module string) (string, error) {
 	text, err := os.ReadFile(gomod)
@@ -65,8 +76,8 @@ func requiredVersion(gomod, module string) (string, error) {
 // was never built on this machine; the result is shared by all checkouts of the user. Of several processes that need
 // the same binary one builds and the others wait.
 func (b binary) ensure(ctx context.Context, source, cache string, progress *Progress) (string, error) {
-	module := filepath.Join(source, b.name)
-	key, err := b.key(module)
+	module := filepath.Join(source, b.folder())
+	key, err := b.key(source)
 	if err != nil {
 		return "", err
 	}
@@ -86,7 +97,11 @@ func (b binary) ensure(ctx context.Context, source, cache string, progress *Prog
 	if _, err := os.Stat(path); err == nil { // built while we waited
 		return path, nil
 	}
-	end := progress.Step(fmt.Sprintf("building %s (first time: about %d minutes)", b.what, b.minutes))
+	what := "building " + b.what
+	if b.minutes > 0 {
+		what += fmt.Sprintf(" (first time: about %d minutes)", b.minutes)
+	}
+	end := progress.Step(what)
 	err = b.build(ctx, module, path)
 	end(err)
 	if err != nil {
@@ -122,13 +137,28 @@ func (b binary) build(ctx context.Context, module, path string) error {
 
 func (b binary) flags() string { return strings.Join(append([]string{"-s -w"}, b.ldflags...), " ") }
 
-// key names what the binary is made of: the module's files, the flags, the Go version and the platform.
-func (b binary) key(module string) (string, error) {
-	files, err := filepath.Glob(filepath.Join(module, "*.go"))
-	if err != nil {
-		return "", fmt.Errorf("list sources of %s: %w", b.name, err)
+func (b binary) folder() string {
+	if b.dir != "" {
+		return filepath.FromSlash(b.dir)
 	}
-	files = append(files, filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum"))
+	return b.name
+}
+
+// key names what the binary is made of: the sources, the flags, the Go version and the platform.
+func (b binary) key(source string) (string, error) {
+	var files []string
+	for _, pattern := range []string{"*.go", "go.mod", "go.sum"} {
+		for _, folder := range []string{b.folder(), filepath.FromSlash(b.also)} {
+			if folder == "" {
+				continue
+			}
+			found, err := filepath.Glob(filepath.Join(source, folder, pattern))
+			if err != nil {
+				return "", fmt.Errorf("list sources of %s: %w", b.name, err)
+			}
+			files = append(files, found...)
+		}
+	}
 	sort.Strings(files)
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n%s/%s\n%s\n", b.pkg, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.flags())

@@ -1,8 +1,10 @@
 package stack
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // plan is everything a start has decided before it starts the first component.
@@ -17,6 +19,17 @@ type plan struct {
 	serving     keyPair // shown by every component that listens
 	tokenSigner string
 	kubeconfig  string
+	services    netip.Prefix // addresses of Services
+	real        *realPlan    // nil with simulated nodes
+	tools       tools        // of real nodes
+}
+
+// realPlan is what a start with real nodes has decided.
+type realPlan struct {
+	nodes           []realNode
+	pods            netip.Prefix
+	node, images    string // binaries
+	crashBackoffMax time.Duration
 }
 
 func (p *plan) path(elem ...string) string {
@@ -25,7 +38,7 @@ func (p *plan) path(elem ...string) string {
 
 // newPlan chooses ports and makes keys and the administrator's kubeconfig in the state folder.
 func newPlan(state, kube, kwok, version string) (*plan, error) {
-	p := &plan{kube: kube, kwok: kwok, version: version, state: state}
+	p := &plan{kube: kube, kwok: kwok, version: version, state: state, services: simulatedServices}
 	p.kubeconfig = p.path("admin.kubeconfig")
 	var err error
 	if p.ports, err = freePorts(); err != nil {
@@ -78,6 +91,11 @@ func (p *plan) etcdArgs() []string {
 }
 
 func (p *plan) apiServerArgs() []string {
+	// Pod logs are served by kwok on this machine, whatever address a node shows to people; a kubelet listens on its node's.
+	addressTypes := "ExternalIP"
+	if p.real != nil {
+		addressTypes = "InternalIP"
+	}
 	return []string{
 		p.kube, "kube-apiserver",
 		"--etcd-servers=" + loopbackURL(p.ports.etcd), "--etcd-cafile=" + p.pki.caFile(),
@@ -88,12 +106,11 @@ func (p *plan) apiServerArgs() []string {
 		"--authorization-mode=Node,RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + p.tokenSigner, "--service-account-signing-key-file=" + p.tokenSigner,
-		"--service-cluster-ip-range=10.96.0.0/16",
+		"--service-cluster-ip-range=" + p.services.String(),
 		"--allow-privileged=true",
 		// No pod ever calls back, and a loopback address is refused as an endpoint: publish none.
 		"--endpoint-reconciler-type=none", "--advertise-address=192.0.2.1",
-		// Pod logs are served by kwok on this machine, whatever address a node shows to people.
-		"--kubelet-preferred-address-types=ExternalIP",
+		"--kubelet-preferred-address-types=" + addressTypes,
 		"--kubelet-client-certificate=" + p.admin.certFile, "--kubelet-client-key=" + p.admin.keyFile,
 	}
 }

@@ -2,6 +2,9 @@
 // manager, scheduler) and, as its nodes, kwok. Everything listens on 127.0.0.1 with free ports, every key is made anew
 // by each start, and nothing is written outside the state folder and the user's cache folder.
 //
+// With Options.Nodes = Real its nodes are kubelets with containerd, and containers run. That changes the machine (network
+// devices, iptables, cgroups, kernel settings for routing); Close takes it back, and where devstack was killed, the next start.
+//
 // Start does it all:
 //
 //	s, err := stack.Start(ctx, stack.Options{State: ".dev/devstack", Progress: stack.NewProgress(os.Stderr)})

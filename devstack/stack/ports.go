@@ -9,13 +9,14 @@ import (
 // ports are what one start listens on, all on 127.0.0.1.
 type ports struct {
 	etcd, etcdPeer, api, controllers, scheduler, kwok int
+	proxyHealth, proxyMetrics                         int // of kube-proxy; the kubelets listen on the nodes' own addresses
 }
 
 // freePorts picks ports that nobody uses. All are held open until the last is picked, so they differ from each other.
 // Between here and the component's own listen another program may still take one; the start then fails and says so.
 func freePorts() (ports, error) {
 	var p ports
-	for _, port := range []*int{&p.etcd, &p.etcdPeer, &p.api, &p.controllers, &p.scheduler, &p.kwok} {
+	for _, port := range []*int{&p.etcd, &p.etcdPeer, &p.api, &p.controllers, &p.scheduler, &p.kwok, &p.proxyHealth, &p.proxyMetrics} {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
 			return ports{}, fmt.Errorf("find a free port: %w", err)

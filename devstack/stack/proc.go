@@ -47,6 +47,11 @@ func (l *launcher) close() { l.once.Do(func() { close(l.requests) }) }
 
 // start runs a component with its output in logs/<name>.log.
 func (l *launcher) start(name, logs string, env []string, argv ...string) (*process, error) {
+	return l.startAs(childAttr(), name, logs, env, argv...)
+}
+
+// startAs is start for a child that differs from the others in its attributes.
+func (l *launcher) startAs(attr *syscall.SysProcAttr, name, logs string, env []string, argv ...string) (*process, error) {
 	path := filepath.Join(logs, name+".log")
 	out, err := os.Create(path)
 	if err != nil {
@@ -56,7 +61,7 @@ func (l *launcher) start(name, logs string, env []string, argv ...string) (*proc
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir, cmd.Env = logs, env
-	cmd.SysProcAttr = childAttr()
+	cmd.SysProcAttr = attr
 	started := make(chan error)
 	l.requests <- func() { started <- cmd.Start() }
 	if err := <-started; err != nil {

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// nodeNames are the simulated nodes, as in the sample team's cluster.
-var nodeNames = [...]string{"node-1", "node-2", "node-3"}
+// simulatedNodes are the nodes of kwok, as in the sample team's cluster.
+var simulatedNodes = []string{"node-1", "node-2", "node-3"}
 
 // componentEnded records the first component that ended without being told to.
 func (s *Stack) componentEnded(p *process) {
@@ -29,7 +29,7 @@ func (s *Stack) apiReady(ctx context.Context) error {
 // createNodes registers the nodes the way a kubelet does: with addresses and sizes in the first call. kwok finds them and
 // makes and keeps them Ready.
 func createNodes(ctx context.Context, api *API, plan *plan) error {
-	for i, name := range nodeNames {
+	for i, name := range simulatedNodes {
 		if err := api.Create(ctx, "/api/v1/nodes", node(i+1, name, plan), nil); err != nil {
 			return fmt.Errorf("create node %s: %w", name, err)
 		}
@@ -79,7 +79,7 @@ func (s *Stack) nodesReady(ctx context.Context) error {
 		return err
 	}
 	missing := map[string]string{}
-	for _, name := range nodeNames {
+	for _, name := range s.nodes {
 		missing[name] = "not Ready"
 	}
 	for _, n := range list.Items {

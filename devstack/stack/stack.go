@@ -12,6 +12,12 @@ import (
 	"time"
 )
 
+// Kinds of nodes.
+const (
+	Simulated = "kwok"    // nothing runs; any OS, no rights needed
+	Real      = "kubelet" // containers run; Linux and root only
+)
+
 // Options say how to start. The zero value works inside a checkout.
 type Options struct {
 	// State is the folder for data, keys, logs and devstack.json. Names devstack uses in it are overwritten, others are
@@ -21,6 +27,11 @@ type Options struct {
 	Source string
 	// Cache holds built binaries. Empty means deployportal/devstack in the user's cache folder.
 	Cache string
+	// Nodes is Simulated (also when empty) or Real.
+	Nodes string
+	// CrashBackoffMax bounds how long real nodes wait between restarts of a crashing container. Zero means Kubernetes'
+	// own five minutes.
+	CrashBackoffMax time.Duration
 	// Progress tells a person what happens. Nil is silent.
 	Progress *Progress
 }
@@ -32,6 +43,10 @@ type Info struct {
 	Kubectl         []string `json:"kubectl"`         // command line that talks to this cluster as administrator
 	Server          string   `json:"server"`          // "https://127.0.0.1:PORT"
 	State           string   `json:"state"`           // absolute path; logs/ in it has a file per component
+	Nodes           string   `json:"nodes"`           // "kwok" or "kubelet"
+	// Workloads is the command line of the tool that makes sample images: the first argument of workloads.Push. It is
+	// there with real nodes only.
+	Workloads []string `json:"workloads,omitempty"`
 }
 
 // Stack is a running cluster. Its methods may be called from any goroutine.
@@ -43,6 +58,8 @@ type Stack struct {
 	launcher  *launcher
 	processes []*process // in the order of their start
 	beside    []*process // of Launch
+	nodes     []string   // names
+	undo      func()     // of what real nodes changed on the machine; nil with simulated ones
 
 	failed    chan struct{} // closed when a component ends by itself
 	closing   chan struct{} // closed by Close
@@ -86,22 +103,40 @@ func (s *Stack) start(ctx context.Context, opts Options, source, state string) e
 	if err != nil {
 		return err
 	}
+	kwokPath, nodes := "", realParts{}
+	switch opts.Nodes {
+	case "", Simulated:
+		opts.Nodes, s.nodes = Simulated, simulatedNodes
+	case Real:
+		// What is missing is said before a build of minutes.
+		if nodes, err = prepareRealNodes(ctx, opts, source, cache); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("unknown kind of nodes %q: it must be %s or %s", opts.Nodes, Simulated, Real)
+	}
 	kubePath, err := kube.ensure(ctx, source, cache, opts.Progress)
 	if err != nil {
 		return err
 	}
-	kwokPath, err := kwok.ensure(ctx, source, cache, opts.Progress)
-	if err != nil {
-		return err
+	if opts.Nodes == Simulated {
+		if kwokPath, err = kwok.ensure(ctx, source, cache, opts.Progress); err != nil {
+			return err
+		}
 	}
 	plan, err := newPlan(state, kubePath, kwokPath, version)
 	if err != nil {
 		return err
 	}
+	if opts.Nodes == Real {
+		if err := s.claimMachine(ctx, opts, plan, nodes); err != nil {
+			return err
+		}
+	}
 	s.ports, s.caFile = plan.ports, plan.pki.caFile()
 	s.info = Info{
 		Version: version, AdminKubeconfig: plan.kubeconfig, Kubectl: plan.kubectl(),
-		Server: loopbackURL(plan.ports.api), State: state,
+		Server: loopbackURL(plan.ports.api), State: state, Nodes: opts.Nodes, Workloads: nodes.workloads(),
 	}
 	if s.api, err = newAPI(s.info.Server, plan.pki.pem, plan.admin); err != nil {
 		return err
@@ -116,9 +151,6 @@ func (s *Stack) start(ctx context.Context, opts Options, source, state string) e
 func (s *Stack) bringUp(ctx context.Context, plan *plan) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("not ready within 2 minutes"))
 	defer cancel()
-	if err := writeKwokConfig(plan); err != nil {
-		return err
-	}
 	// The API server waits for etcd by itself, and its own start takes longer: both at once.
 	if err := s.launch(plan, "etcd", plan.etcdArgs()); err != nil {
 		return err
@@ -129,22 +161,22 @@ func (s *Stack) bringUp(ctx context.Context, plan *plan) error {
 	if err := s.await(ctx, "API server", s.apiReady); err != nil {
 		return err
 	}
-	if err := createLogsKind(ctx, s.api); err != nil {
-		return err
-	}
 	for _, c := range []struct {
 		name string
 		argv []string
 	}{
 		{"kube-controller-manager", plan.controllerArgs()},
 		{"kube-scheduler", plan.schedulerArgs()},
-		{"kwok", plan.kwokArgs()},
 	} {
 		if err := s.launch(plan, c.name, c.argv); err != nil {
 			return err
 		}
 	}
-	if err := createNodes(ctx, s.api, plan); err != nil {
+	startNodes := s.startSimulatedNodes
+	if plan.real != nil {
+		startNodes = s.startRealNodes
+	}
+	if err := startNodes(ctx, plan); err != nil {
 		return err
 	}
 	if err := s.await(ctx, "nodes", s.nodesReady); err != nil {
@@ -159,18 +191,37 @@ func (s *Stack) bringUp(ctx context.Context, plan *plan) error {
 	return s.writeInfo()
 }
 
+// startSimulatedNodes starts kwok and gives it nodes.
+func (s *Stack) startSimulatedNodes(ctx context.Context, plan *plan) error {
+	if err := writeKwokConfig(plan); err != nil {
+		return err
+	}
+	if err := createLogsKind(ctx, s.api); err != nil {
+		return err
+	}
+	if err := s.launch(plan, "kwok", plan.kwokArgs()); err != nil {
+		return err
+	}
+	return createNodes(ctx, s.api, plan)
+}
+
 // launch starts a component and watches that it stays.
 func (s *Stack) launch(plan *plan, name string, argv []string) error {
 	p, err := s.launcher.start(name, plan.path("logs"), plan.env(), argv...)
 	if err != nil {
 		return err
 	}
+	s.watch(p)
+	return nil
+}
+
+// watch counts a process among the components: its end is a failure of the stack.
+func (s *Stack) watch(p *process) {
 	s.processes = append(s.processes, p)
 	go func() {
 		<-p.done
 		s.componentEnded(p)
 	}()
-	return nil
 }
 
 // await polls a readiness check and gives up at once when a component has ended.
@@ -225,6 +276,9 @@ func (s *Stack) Close() {
 		close(s.closing)
 		s.stopAll()
 		s.launcher.close()
+		if s.undo != nil {
+			s.undo()
+		}
 		if s.info.State != "" {
 			clearState(s.info.State)
 		}

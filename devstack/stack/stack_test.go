@@ -110,8 +110,8 @@ func testInfo(t *testing.T, s *Stack) {
 	if version.ServerVersion.GitVersion != info.Version || version.ClientVersion.GitVersion != info.Version {
 		t.Errorf("versions: got %+v, want %s for both", version, info.Version)
 	}
-	if !strings.HasPrefix(info.Server, "https://127.0.0.1:") || info.State != s.info.State {
-		t.Errorf("server %q, state %q: not ours", info.Server, info.State)
+	if !strings.HasPrefix(info.Server, "https://127.0.0.1:") || info.State != s.info.State || info.Nodes != Simulated {
+		t.Errorf("server %q, state %q, nodes %q: not ours", info.Server, info.State, info.Nodes)
 	}
 }
 

@@ -90,7 +90,7 @@ func lockState(dir string) (unlock func(), err error) {
 // next start or makes it fail, so errors are not worth one here.
 func clearState(dir string) {
 	for _, name := range []string{
-		"etcd", "pki", "tmp", "home", "kubectl-cache", "admin.kubeconfig", "kwok.yaml", "pod-logs", "devstack.json",
+		"etcd", "pki", "tmp", "home", "kubectl-cache", "admin.kubeconfig", "kwok.yaml", "pod-logs", "devstack.json", "nodes", "kube-proxy.yaml",
 	} {
 		os.RemoveAll(filepath.Join(dir, name))
 	}

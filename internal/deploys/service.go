@@ -203,9 +203,8 @@ func (s *Service) compare(app App, req Request, d *Deploy) error {
 		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s.", app.Workload, app.Namespace)
 	}
 	for name := range d.To.Images {
-		if _, ok := r.Images[name]; !ok {
-			return errs.New(errs.Invalid, "The Deployment %s has no container %q; it has %s. Correct the configuration of %s.",
-				app.Workload, name, names(r.Images), app.App)
+		if err := lacks(app, r, name); err != nil {
+			return err
 		}
 	}
 	d.From = runningVersion(app, r)
@@ -224,6 +223,24 @@ func (s *Service) compare(app App, req Request, d *Deploy) error {
 		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent.", d.Target, d.To.Short())
 	}
 	return nil
+}
+
+// Misconfigured tells, as errs.Invalid, that a configured container is not in the workload: no deploy can be meant then.
+func Misconfigured(app App, r Rollout) error {
+	for _, name := range app.Containers {
+		if err := lacks(app, r, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lacks(app App, r Rollout, name string) error {
+	if _, ok := r.Images[name]; ok {
+		return nil
+	}
+	return errs.New(errs.Invalid, "The Deployment %s has no container %q; it has %s. Correct the configuration of %s.",
+		app.Workload, name, names(r.Images), app.App)
 }
 
 // same tells whether every container already has the image it shall get: the same string, the same digest, or the same

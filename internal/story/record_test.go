@@ -22,12 +22,12 @@ type row struct {
 func (w *world) read() *sqlite.DB {
 	w.t.Helper()
 	if w.db == nil {
-		db, err := sqlite.Open(w.t.Context(), w.path("portal.db"), nil)
+		db, err := sqlite.Open(w.all.Context(), w.path("portal.db"), nil)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		w.db = db
-		w.t.Cleanup(func() { _ = db.Close() }) // twice does no harm
+		w.all.Cleanup(func() { _ = db.Close() }) // twice does no harm
 	}
 	return w.db
 }

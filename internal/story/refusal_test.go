@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	"deployportal/internal/audit"
 	"deployportal/internal/gitea/giteatest"
 )
 
@@ -166,13 +165,33 @@ func TestNoSession(t *testing.T) {
 	w.thenDeploys(v2)
 }
 
-// TestMisspeltContainer: the sentence names what there is and where to correct it.
+// TestMisspeltContainer: the page says what there is and where to correct it, and has no button to press.
 func TestMisspeltContainer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.apps = "[{name: api, image: acme/api, containers: [apii]}]" })
-	w.refused(w.ana.get(confirmPath(v2)), nil, 422, `The Deployment api has no container "apii"; it has api. Correct the configuration of api.`)
+	p := w.ana.get(confirmPath(v2))
+	p.says(200, "main", `The Deployment api has no container "apii"; it has api. Correct the configuration of api.`)
+	if n := p.doc.Find(confirmForm + " button").Length(); n != 0 {
+		t.Errorf("the page has %d buttons to deploy with", n)
+	}
+	// Who sends the form all the same gets nowhere; one that claims to have seen something is told why.
+	w.refused(p, url.Values{"seen_from": {"something"}}, 422, `The Deployment api has no container "apii"`)
 	w.runs(w.pinned(v1))
-	if n := len(w.newest(audit.Filter{Action: audit.DeployRequested})); n != 0 {
-		t.Errorf("%d requests recorded", n)
+}
+
+// TestEmptyBoardTeaches: what an empty board gives to paste is a configuration that the portal takes.
+func TestEmptyBoardTeaches(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, func(w *world) { w.apps = "[]" })
+	w.start()
+	w.seen()
+	w.ana = w.signIn("ana", passwordOfAna)
+	lines := w.ana.get("/").says(200, "main", "No app yet").doc.Find("pre#teach-board").Text()
+	if !strings.Contains(lines, "environments:") {
+		t.Fatalf("nothing to paste: %q", lines)
+	}
+	w.write("pasted.yaml", []byte("gitea: {url: http://127.0.0.1:1}\ndatabase: "+w.path("portal.db")+"\n"+lines))
+	if _, errOut, code := portal(t, "", "--config", w.path("pasted.yaml"), "user", "list"); code != 0 {
+		t.Errorf("exit code %d: %s\n%s", code, errOut, lines)
 	}
 }

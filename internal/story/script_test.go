@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -78,13 +77,13 @@ func awaitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: await FILE TEXT")
 	}
-	for deadline := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
-		text, err := os.ReadFile(ts.MkAbs(args[0]))
-		if err == nil && strings.Contains(string(text), args[1]) {
-			return
-		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("%s does not say %q: %s", args[0], args[1], text)
-		}
+	var text []byte
+	ok := poll(func() bool {
+		var err error
+		text, err = os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && strings.Contains(string(text), args[1])
+	})
+	if !ok {
+		ts.Fatalf("%s does not say %q: %s", args[0], args[1], text)
 	}
 }

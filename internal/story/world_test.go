@@ -1,19 +1,15 @@
 package story_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -41,7 +37,8 @@ const (
 
 // world is everything of one story.
 type world struct {
-	t         testing.TB
+	t         testing.TB // of the scene that is played
+	all       testing.TB // of the story: what ends with it
 	ns        *kubetest.Namespace
 	gitea     *giteatest.Server
 	host      string // of the registry, as it stands in image strings
@@ -55,32 +52,6 @@ type world struct {
 	proc      *process
 	ana       *browser
 	db        *sqlite.DB
-}
-
-// process is one life of the portal.
-type process struct {
-	cmd  *exec.Cmd
-	out  *lines
-	addr string
-	dead chan struct{}
-}
-
-// lines collects what a process writes.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // newWorld makes a world whose app api runs v1 on two pods; the portal serves and ana is signed in.
@@ -104,7 +75,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 // newStage makes a world without an app in the cluster, in which no portal runs yet.
 func newStage(t testing.TB, change ...func(*world)) *world {
 	t.Helper()
-	w := &world{t: t, ns: kubetest.Need(t).Namespace(t), dir: t.TempDir(), stability: "1s", apps: "[{name: api, image: acme/api}]"}
+	w := &world{t: t, all: t, ns: kubetest.Need(t).Namespace(t), dir: t.TempDir(), stability: "1s", apps: "[{name: api, image: acme/api}]"}
 	w.gitea = giteatest.New(giteatest.Options{Accounts: []giteatest.Account{{Name: "portal", Token: giteaToken}}})
 	server := httptest.NewServer(w.gitea.Handler())
 	t.Cleanup(server.Close)
@@ -162,98 +133,7 @@ func (w *world) digest(tag string) string {
 	return res.Header.Get("Docker-Content-Digest")
 }
 
-var serving = regexp.MustCompile(`msg=serving addr=(\S+)`)
-
-// start starts the portal and waits until it listens.
-func (w *world) start() {
-	w.t.Helper()
-	p := &process{cmd: exec.Command(binary(w.t), "--config", w.path("portal.yaml"), "serve"), out: &lines{}, dead: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	if err := p.cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	go func() {
-		_ = p.cmd.Wait() // how it ended is in ProcessState
-		close(p.dead)
-	}()
-	w.proc = p
-	w.t.Cleanup(func() { w.reap(p) })
-	w.until("the portal to listen", func() bool {
-		select {
-		case <-p.dead:
-			w.t.Fatalf("the portal ended: %v\n%s", p.cmd.ProcessState, p.out)
-		default:
-		}
-		m := serving.FindStringSubmatch(p.out.String())
-		if m != nil {
-			p.addr = m[1]
-		}
-		return m != nil
-	})
-}
-
-// reap ends a life of the portal and looks for what must be in no log. A race ends the process with another code.
-func (w *world) reap(p *process) {
-	select {
-	case <-p.dead:
-	default:
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may end by itself this moment
-		select {
-		case <-p.dead:
-			if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-				w.t.Errorf("the portal was told to stop and ended with %v", p.cmd.ProcessState)
-			}
-		case <-time.After(20 * time.Second):
-			_ = p.cmd.Process.Kill()
-			w.t.Error("the portal was told to stop and did not")
-		}
-	}
-	log := p.out.String()
-	for _, bad := range []string{"DATA RACE", "panic:", passwordOfAna, passwordOfDan, passwordOfVic, giteaToken} {
-		if strings.Contains(log, bad) {
-			w.t.Errorf("the log has %q:\n%s", bad, log)
-			return
-		}
-	}
-	if w.t.Failed() {
-		w.t.Logf("log of the portal:\n%s", w.log())
-	}
-}
-
-// stop ends the portal in peace, and closes the test's own view of the database, so that the file is whole by itself.
-func (w *world) stop() {
-	w.t.Helper()
-	if w.db != nil {
-		_ = w.db.Close()
-		w.db = nil
-	}
-	w.reap(w.proc)
-}
-
-// kill ends the portal as a power cut would: it gets no chance to do anything.
-func (w *world) kill() {
-	w.t.Helper()
-	if err := w.proc.cmd.Process.Kill(); err != nil {
-		w.t.Fatal(err)
-	}
-	<-w.proc.dead
-}
-
 func (w *world) url() string { return "http://" + w.proc.addr }
-
-// log is what the portal wrote, without the pages it served well.
-func (w *world) log() string {
-	if w.proc == nil {
-		return ""
-	}
-	var kept []string
-	for line := range strings.Lines(w.proc.out.String()) {
-		if !strings.Contains(line, " status=200 ") {
-			kept = append(kept, line)
-		}
-	}
-	return strings.Join(kept, "")
-}
 
 // probes gives the app a startup and a readiness probe, and a deadline for progress if that is not 0.
 func probes(deadline int32) func(*world) {
@@ -276,13 +156,26 @@ func (w *world) seen() {
 	})
 }
 
+// poll asks until the answer is yes or patience ends. What it asks for, another process or the cluster brings about: no
+// channel of ours tells.
+func poll(ok func() bool) bool {
+	again := time.NewTicker(40 * time.Millisecond)
+	defer again.Stop()
+	for late := time.After(patience); !ok(); {
+		select {
+		case <-again.C:
+		case <-late:
+			return false
+		}
+	}
+	return true
+}
+
 // until polls a condition.
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); <-time.After(40 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("waited in vain for %s\n%s\n%s", what, w.log(), w.story())
-		}
+	if !poll(ok) {
+		w.t.Fatalf("waited in vain for %s\n%s\n%s", what, w.log(), w.story())
 	}
 }
 
@@ -346,6 +239,16 @@ func idOf(path string) int64 {
 		return 0
 	}
 	return n
+}
+
+// scene runs a part of a story as a test of its own; scenes follow each other in one world.
+func (w *world) scene(t *testing.T, name string, play func()) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		w.t, w.ana.t = t, t
+		defer func() { w.t, w.ana.t = w.all, w.all }()
+		play()
+	})
 }
 
 // onManifest calls f, once, when the registry is asked for a tag's manifest, before it answers.

@@ -18,10 +18,10 @@ import (
 	"deployportal/web/templates"
 )
 
-// run does one thing in a browser within ten seconds.
+// run does one thing in a browser within half a minute.
 func run[T any](t *testing.T, ctx context.Context, what string, a chromedp.Action[T]) T {
 	t.Helper()
-	short, cancel := context.WithTimeout(ctx, 10*time.Second)
+	short, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	got, err := chromedp.Run(short, a)
 	if err != nil {
@@ -37,7 +37,13 @@ func TestInChromium(t *testing.T) {
 	if err != nil {
 		testenv.Skip(t, "it needs Chromium (Debian: apt-get install chromium)")
 	}
-	p := newPortal(t, nil, func(s *Server) { s.times.check = 100 * time.Millisecond })
+	var p *portal
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(p.log.String())
+		}
+	})
+	p = newPortal(t, nil, func(s *Server) { s.times.check = 100 * time.Millisecond })
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(bin), chromedp.NoSandbox,
 		chromedp.Flag("host-resolver-rules", "MAP portal.example 127.0.0.1"))
 	alloc, cancel := chromedp.NewExecAllocator(context.Background(), opts...)

@@ -46,6 +46,7 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 	}
 	f.Related, f.Answered = related(d, recent)
 	f.Usually = usually(d, recent)
+	f.Newest = len(recent) > 0 && recent[0].ID == d.ID
 	if back, v, ok, err := s.Deploys.LastGood(ctx, d); err != nil {
 		return f, err
 	} else if ok {

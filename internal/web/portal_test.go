@@ -137,7 +137,7 @@ func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 // until waits for a condition that something else brings about.
 func (p *portal) until(what string, ok func() bool) {
 	p.t.Helper()
-	testenv.Until(p.t, 10*time.Second, what, ok)
+	testenv.Until(p.t, 30*time.Second, what, ok)
 }
 
 // browser is one person's browser. It keeps the session's cookie as a browser on the same machine does.

@@ -25,7 +25,7 @@ type reader struct {
 // listen opens a stream. It must be answered with one.
 func (b *browser) listen(path, last string) *reader {
 	b.p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	r, err := http.NewRequestWithContext(ctx, "GET", b.p.base+path, nil)
 	if err != nil {
 		b.p.t.Fatal(err)

@@ -58,6 +58,10 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(t.Trouble), Fix: "A deploy is possible once the cluster is seen again."})
 	case t.Rollout != nil && !t.Rollout.Exists:
 		checks = append(checks, templates.Check{Mark: block, Sentence: fmt.Sprintf("There is no Deployment %s in namespace %s.", t.App.Workload, t.App.Namespace)})
+	case t.Rollout != nil:
+		if err := deploys.Misconfigured(t.App, *t.Rollout); err != nil {
+			checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(err)})
+		}
 	}
 	if o.lost != nil {
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost), Fix: "A deploy needs the registry's word for the image. A rollback does not: it works without the registry."})

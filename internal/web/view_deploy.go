@@ -22,6 +22,7 @@ type deployFacts struct {
 	To, From  deploys.Commit
 	Commits   int // between From and To
 	Related   []templates.Related
+	Newest    bool     // no deploy of this target came after it
 	Answered  bool     // another deploy has already rolled this one back
 	Back      *wayBack // nil: nothing is known that ran well before
 	Usually   time.Duration
@@ -192,9 +193,15 @@ func deployActs(f deployFacts) []templates.Act {
 		return []templates.Act{rollBack(f), again}
 	case deploys.Errored:
 		return []templates.Act{again}
-	default:
-		return []templates.Act{{Text: "Open " + app, Href: templates.AppURL(env, app)}}
 	}
+	open := templates.Act{Text: "Open " + app, Href: templates.AppURL(env, app)}
+	switch {
+	case !d.CanReturnTo():
+		return []templates.Act{open}
+	case f.Newest:
+		return []templates.Act{{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}, open}
+	}
+	return []templates.Act{{Text: "Roll back to this", Href: templates.RollbackURL(env, app, d.ID, 0), Danger: true}, open}
 }
 
 // rollBack undoes a failed deploy with one click: what it left behind and what it goes back to are on the page, and are

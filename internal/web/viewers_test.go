@@ -68,7 +68,7 @@ func TestManyViewersShareOnePicture(t *testing.T) {
 
 // Who does not read is given up, and holds up nobody.
 func TestStalledReaderIsDropped(t *testing.T) {
-	p := newPortal(t, nil, func(s *Server) { s.times.write = 50 * time.Millisecond })
+	p := newPortal(t, nil, func(s *Server) { s.times.write = time.Second })
 	ana := p.as(admin)
 	d := p.patched(p.start("staging", "b").ID)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.base, "http://"))
@@ -91,11 +91,29 @@ func TestStalledReaderIsDropped(t *testing.T) {
 		return n
 	}
 	p.until("both watch", func() bool { return watching() == 2 })
+	// The one that reads must not be taken for stalled because the test is slow: it reads on its own.
+	ended, got := make(chan error, 1), make(chan struct{}, 1)
+	go func() {
+		for {
+			if _, err := well.next(); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case got <- struct{}{}:
+			default:
+			}
+		}
+	}()
 	n := 0
 	p.until("the stalled reader is gone", func() bool {
 		n++
 		p.cluster.scale(target("staging"), id(int64(n)))
-		well.until("")
+		select {
+		case <-got:
+		case err := <-ended:
+			t.Fatalf("the one that reads was dropped: %v", err)
+		}
 		return watching() == 1
 	})
 	if !strings.Contains(p.log.String(), "i/o timeout") {
@@ -123,6 +141,9 @@ func TestStopWithOpenStreams(t *testing.T) {
 	t.Logf("stopped in %s with %d streams", took, len(streams))
 	if took >= 3*time.Second {
 		t.Errorf("the stop took %s", took)
+	}
+	if strings.Contains(p.log.String(), "cut off") {
+		t.Error("streams were not ended first but cut off with the rest")
 	}
 	for _, s := range streams {
 		s.stop()

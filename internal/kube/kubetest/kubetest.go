@@ -7,7 +7,11 @@
 //		...
 //	}
 //
-// How pods behave is chosen by the image's tag: devstack/README.md has the table.
+// How pods behave is chosen by the image's tag: devstack/README.md has the table. Tests that want containers to run say
+// NeedKubelet instead, and push images of their own:
+//
+//	c := kubetest.NeedKubelet(t)
+//	image := c.Push(t, c.Registry(t), kubetest.Login{}, kubetest.Image{Repository: "acme/api", Tag: "0a1b2c3d"})[0]
 package kubetest
 
 import (
@@ -15,6 +19,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,9 +41,10 @@ const patience = 60 * time.Second
 
 // Cluster is the cluster that DEVSTACK names.
 type Cluster struct {
-	kubectl []string
-	config  *rest.Config
-	client  kubernetes.Interface
+	kubectl   []string
+	workloads []string
+	config    *rest.Config
+	client    kubernetes.Interface
 }
 
 // Namespace is a namespace of one test. It is deleted when the test ends.
@@ -57,9 +63,16 @@ type Namespace struct {
 	kubectl []string
 }
 
-// Need returns the cluster, or skips the test when it runs outside devstack. With CI=true that is a failure instead: a
-// skip would look like a pass there.
+// Need returns a cluster with simulated nodes, or skips the test when it runs outside devstack. With CI=true that is a
+// failure instead: a skip would look like a pass there. Inside a devstack with real nodes the test is skipped: images that
+// only say how a pod is to behave cannot be pulled.
 func Need(t testing.TB) *Cluster {
+	t.Helper()
+	return need(t, "kwok")
+}
+
+// need returns the cluster if it has that kind of nodes.
+func need(t testing.TB, nodes string) *Cluster {
 	t.Helper()
 	path := os.Getenv("DEVSTACK")
 	if path == "" {
@@ -72,16 +85,24 @@ func Need(t testing.TB) *Cluster {
 	var info struct {
 		AdminKubeconfig string   `json:"adminKubeconfig"`
 		Kubectl         []string `json:"kubectl"`
+		Nodes           string   `json:"nodes"`
+		Workloads       []string `json:"workloads"`
 	}
 	if err := json.Unmarshal(text, &info); err != nil {
 		t.Fatalf("decode %s: %v", path, err)
+	}
+	if info.Nodes == "" {
+		info.Nodes = "kwok"
+	}
+	if info.Nodes != nodes {
+		testenv.Skip(t, fmt.Sprintf("needs devstack with --nodes=%s, and runs in one with %s: choose tests by name (TestReal...)", nodes, info.Nodes))
 	}
 	config := loadConfig(t, info.AdminKubeconfig)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatalf("make administrator's client: %v", err)
 	}
-	return &Cluster{kubectl: info.Kubectl, config: config, client: client}
+	return &Cluster{kubectl: info.Kubectl, workloads: info.Workloads, config: config, client: client}
 }
 
 // Namespace creates a namespace with the portal's rights in it and registers its deletion, which is not waited for.
