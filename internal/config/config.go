@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,7 +30,6 @@ type Config struct {
 	Apps           []App         `json:"apps"`
 	Stability      Duration      `json:"stability"`
 	Limit          Duration      `json:"limit"`
-	Migrations     []string      `json:"migrations"` // files that count as migrations; empty: what package gitea knows
 
 	Proxies    []netip.Prefix `json:"-"` // TrustedProxies, parsed
 	TagPattern *regexp.Regexp `json:"-"` // Tags, compiled
@@ -177,7 +175,6 @@ func (c *Config) check() (p Problems) {
 	c.checkGitea(add)
 	c.checkEnvironments(add)
 	c.checkApps(add)
-	c.checkMigrations(add)
 	return p
 }
 
@@ -217,15 +214,6 @@ func readSecret(key, file string, add func(string, ...any)) Secret {
 		add("%s: %s is empty.", key, file)
 	}
 	return secret
-}
-
-// checkMigrations refuses patterns that can never match.
-func (c *Config) checkMigrations(add func(string, ...any)) {
-	for i, p := range c.Migrations {
-		if _, err := path.Match(p, ""); err != nil || strings.Trim(p, "/ ") == "" {
-			add("migrations[%d]: %q is no pattern: want a folder like migrations/ or a file name like *.sql.", i, p)
-		}
-	}
 }
 
 var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)

@@ -19,7 +19,7 @@ import (
 )
 
 // The portal's own account sees the sample data whole: pushes, platforms, commits, CI states and migrations.
-func TestSampleOfARealGitea(t *testing.T) {
+func TestRealGiteaSample(t *testing.T) {
 	site := giteareal.Need(t)
 	c, err := gitea.New(gitea.Options{URL: site.URL, User: site.User, Token: site.Token})
 	if err != nil {
@@ -64,7 +64,7 @@ func TestSampleOfARealGitea(t *testing.T) {
 }
 
 // A tag whose commit is not there must not look like a Gitea that cannot be reached.
-func TestUnknownTagsOfARealGitea(t *testing.T) {
+func TestRealGiteaUnknownTags(t *testing.T) {
 	site := giteareal.Need(t)
 	org := site.Org(t)
 	c, err := gitea.New(gitea.Options{URL: site.URL, User: "any", Token: org.Token(t, true, "read:package", "read:repository")})
@@ -81,7 +81,7 @@ func TestUnknownTagsOfARealGitea(t *testing.T) {
 }
 
 // A push rings the page's bell through the webhook: nothing polls here.
-func TestPushToARealGiteaRingsTheBell(t *testing.T) {
+func TestRealGiteaPushRingsTheBell(t *testing.T) {
 	site := giteareal.Need(t)
 	org := site.Org(t)
 	c, err := gitea.New(gitea.Options{URL: site.URL, User: "any", Token: org.Token(t, true, "read:package", "read:repository")})

@@ -8,4 +8,4 @@ import (
 )
 
 // What the fake claims to be like, the real one is.
-func TestConformanceOfARealGitea(t *testing.T) { conformance.Run(t, giteareal.Need(t).Org(t)) }
+func TestRealGiteaConformance(t *testing.T) { conformance.Run(t, giteareal.Need(t).Org(t)) }
