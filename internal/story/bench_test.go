@@ -24,7 +24,7 @@ func BenchmarkDeploy(b *testing.B) {
 	calls := len(w.gate.writes())
 	for i := range rounds {
 		tag := []string{v2, v1}[i%2]
-		page := w.ana.ask(confirmPath(tag))
+		page := w.ana.get(confirmPath(tag))
 		clicked := time.Now()
 		id := page.submit(w.ana, confirmForm, nil).deployID()
 		took = append(took, w.patched(w.pinned(tag)).Sub(clicked))
