@@ -4,6 +4,9 @@ import (
 	"regexp"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
 	"deployportal/internal/kube/kubetest"
 )
 
@@ -19,14 +22,84 @@ func image(env ...string) kubetest.Image {
 	return i
 }
 
-const pod = `pod [a-z0-9]{5}`
+const (
+	pod  = `pod [a-z0-9]{5}`
+	node = `node-\d`
+
+	// The bounds of a verdict, from the click.
+	definite = 15 * time.Second // causes that nothing but a person cures
+	crashing = 30 * time.Second // a crash loop is two restarts, the second 10 s after the first
+	startup  = 8 * time.Second  // the startup probe's budget where a scenario is about it
+	stable   = 10 * time.Second // the window in which a good rollout must stay well
+)
 
 func scenarios() []scenario {
+	var all []scenario
+	for _, group := range [][]scenario{wellDone(), images(), configuration(), crashes(), probes(), placed(), meddled()} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+func wellDone() []scenario {
 	return []scenario{
-		{key: "crash", name: "crash after the start", keeps: true, within: 30 * time.Second,
-			next:   image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal error: sync: unlock of unlocked mutex", "EXIT_CODE", "2"),
-			status: "Failed", title: "Crash loop",
-			sentence: says(`^Container api of ` + pod + ` ended with exit code 2 and was started again \d times\. It said: fatal error: sync: unlock of unlocked mutex\.$`),
-			shows:    []string{"Serving now: 2 pods of " + good}},
+		{key: "good", name: "a good deploy", within: definite + stable, status: "Succeeded",
+			sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`), no: []string{"not proven"}},
+		{key: "same-config", name: "pushed again with the same config", within: definite + stable,
+			next: kubetest.Image{Variant: "again"}, status: "Succeeded",
+			sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`), no: []string{"not proven"}},
+	}
+}
+
+// images are those that no node can run or get.
+func images() []scenario {
+	return []scenario{
+		{key: "foreign-program", name: "a program for another architecture", keeps: true, within: definite,
+			next: kubetest.Image{Platforms: "foreign-program"}, status: "Failed", title: "Wrong architecture",
+			sentence: says(`^Container api of ` + pod + ` cannot run on ` + node + `: exec format error\. The image is for another architecture than the node\.$`)},
+		{key: "foreign-index", name: "no image for the node's architecture", keeps: true, within: definite,
+			next: kubetest.Image{Platforms: "foreign"}, status: "Failed", title: "No image for this architecture",
+			sentence: says(`^Container api of ` + pod + ` cannot start: the image is not built for the architecture of ` + node + `, only for linux/arm64\.$`)},
+		{key: "deleted", name: "tag deleted between resolve and pull", keeps: true, within: definite, before: deleteAtPull,
+			status: "Failed", title: "Image not found",
+			sentence: says(`^Image not found: The registry has no tag ` + next + ` in acme/deleted\. It was deleted, or never pushed\.$`)},
+		{key: "pull-secret", name: "pull secret with a wrong password", keeps: true, within: definite,
+			before: func(st *stage) { st.pullSecret(giteaToken) }, ready: func(st *stage) { st.pullSecret("wrong") },
+			template: func(_ *appsv1.Deployment, p *corev1.PodSpec) {
+				p.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
+			},
+			status: "Failed", title: "The registry refuses the node",
+			sentence: says(`^Container api of ` + pod + ` cannot start: the registry does not let ` + node + ` pull the image\.$`),
+			shows:    []string{"the image is there, and the portal itself may read it"}},
+	}
+}
+
+// configuration is what is gone when a new pod wants it: the old pods have read it and serve on.
+func configuration() []scenario {
+	secret := func(st *stage) {
+		st.kubectl("create", "secret", "generic", "api-env", "--from-literal=DATABASE_URL=postgres", "--from-literal=OTHER=1")
+	}
+	remove := func(st *stage) { st.kubectl("delete", "secret", "api-env") }
+	fromKey := func(_ *appsv1.Deployment, p *corev1.PodSpec) {
+		p.Containers[0].Env = append(p.Containers[0].Env, corev1.EnvVar{Name: "DATABASE_URL", ValueFrom: &corev1.EnvVarSource{
+			SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "api-env"}, Key: "DATABASE_URL"}}})
+	}
+	mounted := func(_ *appsv1.Deployment, p *corev1.PodSpec) {
+		p.Volumes = []corev1.Volume{{Name: "env", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "api-env"}}}}
+		p.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "env", MountPath: "/env"}}
+	}
+	return []scenario{
+		{key: "secret", name: "missing Secret", keeps: true, within: definite, before: secret, ready: remove, template: fromKey,
+			status: "Failed", title: "Secret missing",
+			sentence: says(`^Container api of ` + pod + ` cannot start: the Secret "api-env" it refers to does not exist\.$`)},
+		{key: "secret-key", name: "missing key in a Secret", keeps: true, within: definite, before: secret, template: fromKey,
+			ready: func(st *stage) {
+				st.kubectl("patch", "secret", "api-env", "--type=json", `--patch=[{"op":"remove","path":"/data/DATABASE_URL"}]`)
+			},
+			status: "Failed", title: "Key missing in Secret",
+			sentence: says(`^Container api of ` + pod + ` cannot start: the Secret "api-env" has no key "DATABASE_URL"\.$`)},
+		{key: "secret-volume", name: "missing Secret of a volume", keeps: true, within: definite, before: secret, ready: remove, template: mounted,
+			status: "Failed", title: "Secret missing",
+			sentence: says(`^Pod [a-z0-9]{5} cannot start: the Secret "api-env" that it mounts does not exist\.$`)},
 	}
 }

@@ -18,8 +18,9 @@ import (
 
 // Tags of every scenario's repository: what runs at first, and what is deployed over it.
 const (
-	good = "a1a1a1a"
-	next = "b2b2b2b"
+	good   = "a1a1a1a"
+	next   = "b2b2b2b"
+	middle = "c3c3c3c" // good as well, where a scenario needs a deploy before its own
 )
 
 // deadline is progressDeadlineSeconds of the Deployments where a scenario says nothing else. Kubernetes' own 600 s would
@@ -53,7 +54,7 @@ func newWorld(t *testing.T, all []scenario) *world {
 
 	var images []kubetest.Image
 	for _, s := range all {
-		images = append(images, s.image(good, kubetest.Image{}), s.image(next, s.next))
+		images = append(images, s.image(good, kubetest.Image{}), s.image(middle, kubetest.Image{}), s.image(next, s.next))
 	}
 	for i, p := range w.cluster.Push(t, w.host, kubetest.Login{Username: "portal", Password: giteaToken}, images...) {
 		w.pushed[strings.TrimPrefix(images[i].Repository, "acme/")+":"+images[i].Tag] = p

@@ -1,0 +1,73 @@
+package scenario_test
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"deployportal/internal/kube/kubetest"
+)
+
+// crashes are programs that end by themselves.
+func crashes() []scenario {
+	return []scenario{
+		{key: "crash", name: "crash after the start", keeps: true, within: crashing,
+			next:   image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal error: sync: unlock of unlocked mutex", "EXIT_CODE", "2"),
+			status: "Failed", title: "Crash loop",
+			sentence: says(`^Container api of ` + pod + ` ended with exit code 2 and was started again \d times\. It said: fatal error: sync: unlock of unlocked mutex\.$`),
+			shows:    []string{"Serving now: 2 pods of " + good}},
+		{key: "database", name: "wrong name of the database, set outside the portal", within: crashing, ready: goodThenWrong, keeps: true,
+			status: "Failed", title: "Crash loop",
+			sentence: says(`^Container api of ` + pod + ` ended with exit code 1 and was started again \d times\. It said: server error: ERROR: database "honeydue" does not exist \(SQLSTATE 3D000\)\.$`),
+			shows:    []string{"Not as in the last good deploy:", "container api, variable DATABASE_NAME: value ", "container api, variable WORKLOAD_CRASH_AFTER: value "}},
+		{key: "oom", name: "out of memory", keeps: true, within: crashing, next: image("EAT_MIB", "200"),
+			template: func(_ *appsv1.Deployment, p *corev1.PodSpec) {
+				p.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}
+			},
+			status: "Failed", title: "Out of memory",
+			sentence: says(`^Container api of ` + pod + ` was killed for using more memory than its limit of 64Mi and was started again \d times\.$`)},
+		{key: "init", name: "init container fails", keeps: true, within: crashing, containers: []string{"migrate"},
+			next: image("LAST_WORDS", "error: migration 0042 failed: column exists", "EXIT_CODE", "3"),
+			template: func(_ *appsv1.Deployment, p *corev1.PodSpec) {
+				p.InitContainers = []corev1.Container{{Name: "migrate", Image: p.Containers[0].Image, Env: variables("WORKLOAD_CRASH_AFTER", "100ms")}}
+			},
+			status: "Failed", title: "Init container fails",
+			sentence: says(`^Init container migrate of ` + pod + ` ended with exit code 3 and was started again \d times\. It said: error: migration 0042 failed: column exists\.$`)},
+		{key: "sidecar", name: "sidecar crashes, the app is fine", keeps: true, within: crashing, containers: []string{"proxy"},
+			next:     image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal: no upstream", "EXIT_CODE", "4"),
+			template: withProxy,
+			status:   "Failed", title: "Crash loop",
+			sentence: says(`^Container proxy of ` + pod + ` ended with exit code 4 and was started again \d times\. It said: fatal: no upstream\.$`)},
+		{key: "window", name: "ends 5 s after it was ready", replicas: 1, within: 20 * time.Second,
+			next:   image("EXIT_AFTER_READY", "5s", "LAST_WORDS", "panic: lost connection", "EXIT_CODE", "1"),
+			status: "Failed", title: "It did not stay up",
+			sentence: says(`^Container api of ` + pod + ` ended with exit code 1 after all pods were ready, within the 10 s in which they must stay well\. It said: panic: lost connection\.$`)},
+	}
+}
+
+func variables(pairs ...string) (out []corev1.EnvVar) {
+	for n := 0; n < len(pairs); n += 2 {
+		out = append(out, corev1.EnvVar{Name: pairs[n], Value: pairs[n+1]})
+	}
+	return out
+}
+
+// withProxy adds a container of the same image. What the image says about crashing is unsaid for the app.
+func withProxy(_ *appsv1.Deployment, p *corev1.PodSpec) {
+	p.Containers[0].Env = variables("WORKLOAD_CRASH_AFTER", "")
+	p.Containers = append(p.Containers, corev1.Container{Name: "proxy", Image: p.Containers[0].Image, Env: variables("WORKLOAD_PORT", "9000")})
+}
+
+// goodThenWrong deploys once, well, and then sets variables beside the portal, as a script of the team might: the first
+// pod with them crashes, and the next deploy inherits them.
+func goodThenWrong(st *stage) {
+	id, _ := st.w.portal.confirm(st.t, st.url()+"/confirm?image="+middle)
+	st.ended(id, "Succeeded")
+	st.kubectl("set", "env", "deployment/api", "DATABASE_NAME=honeydue", "WORKLOAD_CRASH_AFTER=300ms", "WORKLOAD_EXIT_CODE=1",
+		`WORKLOAD_LAST_WORDS=server error: ERROR: database "honeydue" does not exist (SQLSTATE 3D000)`)
+	st.ns.WaitDeployment(st.t, "api", "unhealthy", func(d *appsv1.Deployment) bool {
+		return d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas > 0 && !kubetest.Available(d)
+	})
+}
