@@ -35,7 +35,7 @@ func crashes() []scenario {
 			},
 			status: "Failed", title: "Init container fails",
 			sentence: says(`^Init container migrate of ` + pod + ` ended with exit code 3 and was started again \d times\. It said: error: migration 0042 failed: column exists\.$`)},
-		{key: "sidecar", name: "sidecar crashes, the app is fine", keeps: true, within: crashing, containers: []string{"proxy"},
+		{key: "sidecar", name: "sidecar crashes, the app is fine", within: crashing, containers: []string{"proxy"},
 			next:     image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal: no upstream", "EXIT_CODE", "4"),
 			template: withProxy,
 			status:   "Failed", title: "Crash loop",
