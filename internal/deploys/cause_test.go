@@ -95,7 +95,7 @@ func TestPodWaits(t *testing.T) {
 		title, sentence string
 		doomed          bool
 	}{
-		{"0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", false, "No node takes the pod",
+		{"0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.", false, "No node takes the pod",
 			"Pod new-1 waits for a node: 0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", false},
 		{`MountVolume.SetUp failed for volume "tls" : secret "api-tls" not found`, true, "Secret missing",
 			`Pod new-1 cannot start: the Secret "api-tls" that it mounts does not exist.`, true},
@@ -116,6 +116,44 @@ func TestPodWaits(t *testing.T) {
 		got, _ := named(basis, deploys.Facts{}, r, sec(3))
 		if got.Title != c.title || got.Sentence != c.sentence || got.Doomed != c.doomed {
 			t.Errorf("%s: %s (doomed %v)\nwant %s: %s (doomed %v)", got.Title, got.Sentence, got.Doomed, c.title, c.sentence, c.doomed)
+		}
+	}
+}
+
+// TestEnds has a row for ends of a container that its exit code alone does not explain.
+func TestEnds(t *testing.T) {
+	ended := func(restarts int32, last deploys.Exit, liveness *deploys.Probe) deploys.Rollout {
+		return with(crashing(restarts), func(r *deploys.Rollout) {
+			last.Finished = sec(20)
+			r.Pods[3].Containers[0].Last, r.Pods[3].Containers[0].Liveness = &last, liveness
+		})
+	}
+	const runc = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: " +
+		"unable to start container process: error during container init: "
+	noProgram := deploys.Exit{Code: 128, Reason: "StartError", Message: runc + `exec: "/nope": stat /nope: no such file or directory: unknown`}
+	killed := &deploys.Probe{Ask: "GET / on port 8000", Period: time.Second, Threshold: 3, Fails: 3, Answer: "HTTP 500", HTTP: 500, Kills: 1, LastKill: sec(20)}
+	earlier := *killed
+	earlier.LastKill = t0.Add(-time.Minute)
+	for _, c := range []struct {
+		name            string
+		r               deploys.Rollout
+		title, sentence string
+		doomed          bool
+	}{
+		{"no such program, once", ended(0, noProgram, nil), "The container cannot be started",
+			`Container api of pod new-1 cannot be started: exec: "/nope": stat /nope: no such file or directory.`, false},
+		{"no such program, twice", ended(1, noProgram, nil), "The container cannot be started",
+			`Container api of pod new-1 cannot be started: exec: "/nope": stat /nope: no such file or directory.`, true},
+		{"killed by its liveness probe, politely", ended(2, deploys.Exit{Reason: "Completed"}, killed), "Killed by its liveness probe",
+			"Container api of pod new-1 was killed and was started again 2 times: its liveness probe failed, GET / on port 8000 gave HTTP 500, at least 3 times.", true},
+		{"a kill of an earlier rollout", ended(2, deploys.Exit{Code: 1, Reason: "Error"}, &earlier), "Crash loop",
+			"Container api of pod new-1 ended with exit code 1 and was started again 2 times.", true},
+		{"out of memory", ended(2, deploys.Exit{Code: 137, Reason: "OOMKilled"}, nil), "Out of memory",
+			"Container api of pod new-1 was killed for using more memory than its limit and was started again 2 times.", true},
+	} {
+		got, _ := named(basis, deploys.Facts{}, c.r, sec(25))
+		if got.Title != c.title || got.Sentence != c.sentence || got.Doomed != c.doomed {
+			t.Errorf("%s: %s: %s (doomed %v)\nwant %s: %s (doomed %v)", c.name, got.Title, got.Sentence, got.Doomed, c.title, c.sentence, c.doomed)
 		}
 	}
 }
