@@ -30,6 +30,7 @@ options:
   --state DIR              folder for data, keys and logs
   --nodes kwok|kubelet     simulated nodes (default), or real ones that run containers: Linux and root only
   --crash-backoff-max D    longest wait of real nodes between restarts of a crashing container, such as 30s
+  --gitea real|only        a real Gitea with sample data beside the cluster, or without one
 `
 
 // exitError carries the exit code of the command that run has run.
@@ -63,6 +64,7 @@ func run(ctx context.Context, args []string) error {
 	state := flags.String("state", "", "folder for data, keys and logs")
 	nodes := flags.String("nodes", stack.Simulated, "kind of nodes")
 	backoff := flags.Duration("crash-backoff-max", 0, "longest wait between restarts")
+	gitea := flags.String("gitea", "", "real: a real Gitea too; only: a real Gitea and no cluster")
 	if err := flags.Parse(args[1:]); err != nil {
 		return usageError(err.Error())
 	}
@@ -73,7 +75,12 @@ func run(ctx context.Context, args []string) error {
 	if *state != "" && !filepath.IsAbs(*state) {
 		*state = filepath.Join(dir, *state)
 	}
-	opts := stack.Options{State: *state, Nodes: *nodes, CrashBackoffMax: *backoff, Progress: stack.NewProgress(os.Stderr)}
+	switch *gitea {
+	case "", stack.GiteaReal, stack.GiteaOnly:
+	default:
+		return usageError("unknown --gitea=" + *gitea)
+	}
+	opts := stack.Options{State: *state, Nodes: *nodes, CrashBackoffMax: *backoff, Gitea: *gitea, Progress: stack.NewProgress(os.Stderr)}
 	switch args[0] {
 	case "run":
 		if flags.NArg() == 0 {
@@ -86,8 +93,8 @@ func run(ctx context.Context, args []string) error {
 		}
 		return up(ctx, opts)
 	case "demo":
-		if flags.NArg() > 0 {
-			return usageError("demo takes no arguments")
+		if flags.NArg() > 0 || *gitea != "" {
+			return usageError("demo takes no arguments and brings a registry of its own")
 		}
 		if opts.Nodes != stack.Simulated {
 			return usageError("demo has simulated nodes only") // its registry is a fake one, from which nothing can be pulled
@@ -165,8 +172,19 @@ func up(ctx context.Context, opts stack.Options) error {
 	}
 	defer s.Close()
 	info := s.Info()
+	if g := info.Gitea; g != nil {
+		fmt.Printf("Gitea %s at %s\n  user %s password %s\n", g.Version, g.URL, g.Admin, g.AdminPassword)
+	}
+	if info.Server == "" {
+		fmt.Printf("  export DEVSTACK=%s\nCtrl-C stops it.\n", s.InfoFile())
+		return wait(ctx, s)
+	}
 	fmt.Printf("Kubernetes %s at %s\n  export KUBECONFIG=%s\n  export DEVSTACK=%s\n  %s get nodes\nCtrl-C stops it.\n",
 		info.Version, info.Server, info.AdminKubeconfig, s.InfoFile(), strings.Join(info.Kubectl, " "))
+	return wait(ctx, s)
+}
+
+func wait(ctx context.Context, s *stack.Stack) error {
 	select {
 	case <-ctx.Done():
 		return nil

@@ -44,7 +44,8 @@ func TestRunGivesTheCommandAClusterAndItsExitCodeBack(t *testing.T) {
 }
 
 func TestWrongCommandLinesShowTheUsage(t *testing.T) {
-	for _, args := range [][]string{{}, {"run"}, {"up", "extra"}, {"frobnicate"}, {"run", "--no-such-flag", "--", "true"}, {"demo", "--nodes=kubelet"}} {
+	for _, args := range [][]string{{}, {"run"}, {"up", "extra"}, {"frobnicate"}, {"run", "--no-such-flag", "--", "true"},
+		{"run", "--gitea=fake", "--", "true"}, {"demo", "--gitea=real"}, {"demo", "--nodes=kubelet"}} {
 		err := run(t.Context(), args)
 		if err == nil || !strings.Contains(err.Error(), "usage:") {
 			t.Errorf("devstack %q: got %v, want the usage", args, err)

@@ -70,6 +70,7 @@ const (
 )
 
 func main() {
+	syscall.Umask(0o077) // the database holds sessions and password hashes
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

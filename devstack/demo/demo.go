@@ -61,8 +61,13 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	d := &demo{o: o, s: s, state: s.Info().State}
+	defer func() {
+		s.Close()
+		if bad := os.RemoveAll(d.file("")); bad != nil { // it holds keys, though to a cluster that is gone
+			o.Progress.Say("%s is not removed: %v", d.file(""), bad)
+		}
+	}()
 	password := rand.Text()[:16]
 	if err := d.prepare(ctx, bin, password); err != nil {
 		return err

@@ -25,6 +25,8 @@ type binary struct {
 	also    string   // one more folder under devstack/ whose sources it is made of
 	pkg     string   // what to build
 	ldflags []string // beyond -s -w
+	tags    string   // build tags, separated by commas
+	cgo     bool     // needs a C compiler
 	what    string   // for people
 	minutes int      // how long the first build takes on a small machine, for people
 }
@@ -48,6 +50,21 @@ func binaries(source string) (kube, kwok binary, version string, err error) {
 	}
 	kwok = binary{name: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok", what: "kwok " + kwokVersion, minutes: 2}
 	return kube, kwok, version, nil
+}
+
+// giteaBinary is Gitea, unmodified, with the version that gitea/go.mod asks for.
+func giteaBinary(source string) (b binary, version, module string, err error) {
+	const path = "code.gitea.io/gitea"
+	version, err = requiredVersion(filepath.Join(source, "gitea", "go.mod"), path)
+	if err != nil {
+		return binary{}, "", "", err
+	}
+	b = binary{
+		name: "gitea", pkg: path, what: "Gitea " + version, minutes: 6,
+		ldflags: []string{"-X main.Version=" + strings.TrimPrefix(version, "v")},
+		tags:    "sqlite,sqlite_unlock_notify", cgo: true,
+	}
+	return b, version, path + "@" + version, nil
 }
 
 // nodeBinaries are what real nodes need besides: a node's first process, which is the pause container too, the sample
@@ -115,10 +132,14 @@ func (b binary) ensure(ctx context.Context, source, cache string, progress *Prog
 func (b binary) build(ctx context.Context, module, path string) error {
 	tmp := path + ".tmp"
 	defer os.Remove(tmp)
-	args := []string{"build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", b.flags(), "-o", tmp, b.pkg}
+	args := []string{"build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", b.flags(), "-o", tmp}
+	if b.tags != "" {
+		args = append(args, "-tags", b.tags)
+	}
+	args = append(args, b.pkg)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "PWD="+module)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+b.cgoEnabled(), "GOWORK=off", "PWD="+module)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go stops its compilers on an interrupt
 	cmd.WaitDelay = 10 * time.Second
 	out := &bytes.Buffer{}
@@ -133,6 +154,13 @@ func (b binary) build(ctx context.Context, module, path string) error {
 		return fmt.Errorf("put %s in place: %w", b.name, err)
 	}
 	return nil
+}
+
+func (b binary) cgoEnabled() string {
+	if b.cgo {
+		return "1"
+	}
+	return "0"
 }
 
 func (b binary) flags() string { return strings.Join(append([]string{"-s -w"}, b.ldflags...), " ") }
@@ -162,6 +190,9 @@ func (b binary) key(source string) (string, error) {
 	sort.Strings(files)
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n%s/%s\n%s\n", b.pkg, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.flags())
+	if b.tags != "" || b.cgo {
+		fmt.Fprintf(sum, "tags %s, cgo %s\n", b.tags, b.cgoEnabled())
+	}
 	for _, name := range files {
 		if err := hashFile(sum, name); err != nil {
 			return "", fmt.Errorf("hash sources of %s: %w", b.name, err)

@@ -52,6 +52,11 @@ func (l *launcher) start(name, logs string, env []string, argv ...string) (*proc
 
 // startAs is start for a child that differs from the others in its attributes.
 func (l *launcher) startAs(attr *syscall.SysProcAttr, name, logs string, env []string, argv ...string) (*process, error) {
+	return l.startIn(logs, attr, name, logs, env, argv...)
+}
+
+// startIn is startAs in a folder of its own.
+func (l *launcher) startIn(dir string, attr *syscall.SysProcAttr, name, logs string, env []string, argv ...string) (*process, error) {
 	path := filepath.Join(logs, name+".log")
 	out, err := os.Create(path)
 	if err != nil {
@@ -60,7 +65,7 @@ func (l *launcher) startAs(attr *syscall.SysProcAttr, name, logs string, env []s
 	defer out.Close() // the child has its own copy
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Dir, cmd.Env = logs, env
+	cmd.Dir, cmd.Env = dir, env
 	cmd.SysProcAttr = attr
 	started := make(chan error)
 	l.requests <- func() { started <- cmd.Start() }

@@ -32,6 +32,8 @@ type Options struct {
 	// CrashBackoffMax bounds how long real nodes wait between restarts of a crashing container. Zero means Kubernetes'
 	// own five minutes.
 	CrashBackoffMax time.Duration
+	// Gitea asks for a real Gitea with sample data: GiteaReal beside the cluster, GiteaOnly without one. Empty means none.
+	Gitea string
 	// Progress tells a person what happens. Nil is silent.
 	Progress *Progress
 }
@@ -46,7 +48,8 @@ type Info struct {
 	Nodes           string   `json:"nodes"`           // "kwok" or "kubelet"
 	// Workloads is the command line of the tool that makes sample images: the first argument of workloads.Push. It is
 	// there with real nodes only.
-	Workloads []string `json:"workloads,omitempty"`
+	Workloads []string   `json:"workloads,omitempty"`
+	Gitea     *GiteaInfo `json:"gitea,omitempty"` // nil without one
 }
 
 // Stack is a running cluster. Its methods may be called from any goroutine.
@@ -60,6 +63,7 @@ type Stack struct {
 	beside    []*process // of Launch
 	nodes     []string   // names
 	undo      func()     // of what real nodes changed on the machine; nil with simulated ones
+	gitea     *gitea
 
 	failed    chan struct{} // closed when a component ends by itself
 	closing   chan struct{} // closed by Close
@@ -99,6 +103,23 @@ func (s *Stack) start(ctx context.Context, opts Options, source, state string) e
 	if err != nil {
 		return err
 	}
+	s.info.State = state
+	switch opts.Gitea {
+	case "":
+	case GiteaReal, GiteaOnly:
+		if err := s.startGitea(ctx, source, cache, state, opts.Progress); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("unknown kind of Gitea %q: want %s or %s", opts.Gitea, GiteaReal, GiteaOnly)
+	}
+	if opts.Gitea == GiteaOnly {
+		return s.writeInfo()
+	}
+	return s.startCluster(ctx, opts, source, cache, state)
+}
+
+func (s *Stack) startCluster(ctx context.Context, opts Options, source, cache, state string) error {
 	kube, kwok, version, err := binaries(source)
 	if err != nil {
 		return err
@@ -134,10 +155,9 @@ func (s *Stack) start(ctx context.Context, opts Options, source, state string) e
 		}
 	}
 	s.ports, s.caFile = plan.ports, plan.pki.caFile()
-	s.info = Info{
-		Version: version, AdminKubeconfig: plan.kubeconfig, Kubectl: plan.kubectl(),
-		Server: loopbackURL(plan.ports.api), State: state, Nodes: opts.Nodes, Workloads: nodes.workloads(),
-	}
+	s.info.Version, s.info.AdminKubeconfig, s.info.Kubectl = version, plan.kubeconfig, plan.kubectl()
+	s.info.Server = loopbackURL(plan.ports.api)
+	s.info.Nodes, s.info.Workloads = opts.Nodes, nodes.workloads()
 	if s.api, err = newAPI(s.info.Server, plan.pki.pem, plan.admin); err != nil {
 		return err
 	}
@@ -293,6 +313,7 @@ func (s *Stack) stopAll() {
 		s.beside[i].signal(syscall.SIGTERM)
 		s.beside[i].waitGone(5 * time.Second)
 	}
+	s.gitea.stop(0) // its data is thrown away
 	for i := len(s.processes) - 1; i >= 0; i-- {
 		if s.processes[i].name != "etcd" {
 			s.processes[i].signal(syscall.SIGKILL)

@@ -90,8 +90,9 @@ func lockState(dir string) (unlock func(), err error) {
 // next start or makes it fail, so errors are not worth one here.
 func clearState(dir string) {
 	for _, name := range []string{
-		"etcd", "pki", "tmp", "home", "kubectl-cache", "admin.kubeconfig", "kwok.yaml", "pod-logs", "devstack.json", "nodes", "kube-proxy.yaml",
+		"etcd", "pki", "tmp", "home", "kubectl-cache", "admin.kubeconfig", "kwok.yaml", "pod-logs", "devstack.json", "nodes", "kube-proxy.yaml", "gitea",
 	} {
 		os.RemoveAll(filepath.Join(dir, name))
 	}
+	removeGiteaHome(dir)
 }

@@ -79,7 +79,7 @@ func (f Filter) within(low, high int64) cond {
 // and outcome that there is. Each names the columns of one index up to seq, so that its entries are read newest first
 // and no other is looked at.
 func (f Filter) lanes(ctx context.Context, q sqlite.Querier) (out []cond, _ error) {
-	if f.Action == "" && f.Outcome == "" && f.Env == "" && f.Envs == nil && f.App == "" && f.Actor == "" {
+	if f.index() == "" {
 		return []cond{{}}, nil
 	}
 	// From one to the next by the index: DISTINCT, a recursive query or one comparison of all three would read all of it.
@@ -104,6 +104,22 @@ func (f Filter) lanes(ctx context.Context, q sqlite.Querier) (out []cond, _ erro
 		}
 		out = append(out, c)
 	}
+}
+
+// index names the index of the lanes; empty where all entries are one lane, read by seq. SQLite takes the four for equally
+// good and would read a common lane where a rare one is asked for.
+func (f Filter) index() string {
+	switch {
+	case f.App != "" && f.Actor != "":
+		return "INDEXED BY audit_entries_lane_both"
+	case f.App != "":
+		return "INDEXED BY audit_entries_lane_app"
+	case f.Actor != "":
+		return "INDEXED BY audit_entries_lane_actor"
+	case f.Action != "" || f.Outcome != "" || f.Env != "" || f.Envs != nil:
+		return "INDEXED BY audit_entries_lane"
+	}
+	return ""
 }
 
 func (f Filter) hasLane(env, action, outcome string) bool {

@@ -51,14 +51,15 @@ func list(ctx context.Context, q sqlite.Querier, f Filter) ([]Entry, error) {
 		return nil, err
 	}
 	if f.SHA != "" || f.DeployID > 0 {
-		return fetch(ctx, q, f.few(f.within(low, high)), f.Limit)
+		return fetch(ctx, q, "", f.few(f.within(low, high)), f.Limit)
 	}
 	lanes, err := f.lanes(ctx, q)
 	if err != nil {
 		return nil, err
 	}
+	index := f.index()
 	if len(lanes) == 1 {
-		return fetch(ctx, q, lanes[0].and(f.within(low, high)), f.Limit)
+		return fetch(ctx, q, index, lanes[0].and(f.within(low, high)), f.Limit)
 	}
 	var seqs []any // the newest of the lanes read so far, newest first
 	for _, lane := range lanes {
@@ -68,7 +69,7 @@ func list(ctx context.Context, q sqlite.Querier, f Filter) ([]Entry, error) {
 			err := rows.Scan(&seq)
 			seqs = append(seqs, seq)
 			return err
-		}, `SELECT seq FROM audit_entries WHERE `+c.sql+` ORDER BY seq DESC LIMIT ? -- audit.List`, append(c.args, f.Limit)...)
+		}, `SELECT seq FROM audit_entries `+index+` WHERE `+c.sql+` ORDER BY seq DESC LIMIT ? -- audit.List`, append(c.args, f.Limit)...)
 		if err != nil {
 			return nil, err
 		}
@@ -81,16 +82,16 @@ func list(ctx context.Context, q sqlite.Querier, f Filter) ([]Entry, error) {
 	if len(seqs) == 0 {
 		return nil, nil
 	}
-	return fetch(ctx, q, cond{"seq IN (?" + strings.Repeat(", ?", len(seqs)-1) + ")", seqs}, f.Limit)
+	return fetch(ctx, q, "", cond{"seq IN (?" + strings.Repeat(", ?", len(seqs)-1) + ")", seqs}, f.Limit)
 }
 
-func fetch(ctx context.Context, q sqlite.Querier, c cond, limit int) (out []Entry, _ error) {
+func fetch(ctx context.Context, q sqlite.Querier, index string, c cond, limit int) (out []Entry, _ error) {
 	return out, sqlite.Each(ctx, q, func(rows *sql.Rows) error {
 		var e Entry
 		err := e.scan(rows)
 		out = append(out, e)
 		return err
-	}, `SELECT `+columns+` FROM audit_entries WHERE `+c.sql+` ORDER BY seq DESC LIMIT ? -- audit.List`, append(c.args, limit)...)
+	}, `SELECT `+columns+` FROM audit_entries `+index+` WHERE `+c.sql+` ORDER BY seq DESC LIMIT ? -- audit.List`, append(c.args, limit)...)
 }
 
 // Get gives one entry. errs.NotFound when there is none.

@@ -160,6 +160,13 @@ func (p *tab) narrow(path string) {
 		p.t.Errorf("%s is %d px wide: %s", path, got, get[[]string](p, `[...document.querySelectorAll("body *")]
 			.filter((e) => e.getBoundingClientRect().right > 391 && e.checkVisibility()).map((e) => e.outerHTML.slice(0, 120)).slice(0, 3)`))
 	}
+	// Columns that are squeezed until each letter has its own line scroll nowhere either.
+	if thin := get[[]string](p, `[...document.querySelectorAll("main :is(h1, h2, h3, p, a, b, span, td, dd, label)")].filter((e) => {
+		const box = e.getBoundingClientRect(), line = parseFloat(getComputedStyle(e).fontSize);
+		return e.checkVisibility() && !e.closest(".vh") && e.innerText.trim().length > 3 && box.width < 3 * line && box.height > 4 * line;
+	}).map((e) => e.outerHTML.slice(0, 120))`); len(thin) > 0 {
+		p.t.Errorf("%s has words a letter wide: %q", path, thin)
+	}
 	if small := get[[]string](p, `[...document.querySelectorAll("a.btn, button, input:not([type=hidden]), select")].filter((e) => e.checkVisibility() &&
 		!e.closest(".offscreen, .sha") && !e.matches(".sha") && e.getBoundingClientRect().height < 24).map((e) => e.outerHTML.slice(0, 120))`); len(small) > 0 {
 		p.t.Errorf("%s has controls that a finger misses: %q", path, small)

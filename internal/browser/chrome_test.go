@@ -10,6 +10,7 @@ import (
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -100,7 +101,7 @@ func watch(t *testing.T, ctx context.Context, cancel func(), base string) *tab {
 	p := &tab{t: t, ctx: ctx, base: base}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the page at %s:\n%s", p.where(), p.looks())
+			t.Logf("the page at %s, %s:\n%s", p.where(), p.condition(), p.looks())
 		}
 		cancel()
 		for _, c := range p.said() {
@@ -125,7 +126,11 @@ func watch(t *testing.T, ctx context.Context, cancel func(), base string) *tab {
 		if _, err = cdp.Call(ctx, t, log.Enable, cdp.Empty{}); err != nil {
 			return err
 		}
-		_, err = cdp.Call(ctx, t, network.Enable, network.EnableParams{})
+		if _, err = cdp.Call(ctx, t, network.Enable, network.EnableParams{}); err != nil {
+			return err
+		}
+		// A page that is not in front would pause its stream, and which window is in front is chance.
+		_, err = cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 		return err
 	}))
 	return p

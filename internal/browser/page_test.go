@@ -193,6 +193,16 @@ func (p *tab) looks() string {
 	return text
 }
 
+// condition is what a page that does not come alive can tell of itself.
+func (p *tab) condition() string {
+	got, err := eval[string](p, `[document.visibilityState, document.readyState, typeof htmx, document.querySelector("#stream")?.outerHTML,
+		...performance.getEntriesByType("resource").map((e) => e.name.slice(-24) + " " + e.responseStatus + " after " + Math.round(e.duration) + " ms")].join(", ")`)
+	if err != nil {
+		return err.Error()
+	}
+	return got
+}
+
 // click presses the mouse on the first element of a selector, once it is there.
 func (p *tab) click(selector string) {
 	p.t.Helper()

@@ -26,24 +26,21 @@ func TestComplaintsAreHeard(t *testing.T) {
 			<script>` + badScript + `</script>`))
 	}))
 	defer site.Close()
-	var p *tab
-	t.Run("page", func(t *testing.T) {
-		p = newTab(t, site.URL)
-		p.open("/")
-		p.until("all is heard", `window.thrown`)
-		want := []string{"policy event: script-src", "policy event: style-src", "policy event: img-src", "policy issue: script-src",
-			"policy issue: style-src", "policy issue: img-src", "console: error", "exception: Uncaught", "log: network"}
-		p.excuse(".") // must not excuse the policy
-		for _, w := range want {
-			if !slices.ContainsFunc(p.heard(), func(s string) bool { return strings.HasPrefix(s, w) }) {
-				t.Errorf("not heard: %s; heard were %q", w, p.heard())
-			}
+	p := newTab(t, site.URL)
+	p.open("/")
+	p.until("all is heard", `window.thrown`)
+	want := []string{"policy event: script-src", "policy event: style-src", "policy event: img-src", "policy issue: script-src",
+		"policy issue: style-src", "policy issue: img-src", "console: error", "exception: Uncaught", "log: network"}
+	p.excuse(".") // must not excuse the policy
+	for _, w := range want {
+		if !slices.ContainsFunc(p.heard(), func(s string) bool { return strings.HasPrefix(s, w) }) {
+			t.Errorf("not heard: %s; heard were %q", w, p.heard())
 		}
-		if said := p.said(); !slices.ContainsFunc(said, func(s string) bool { return strings.HasPrefix(s, "policy event") }) {
-			t.Errorf("excused: %q", said)
-		}
-		p.forget()
-	})
+	}
+	if said := p.said(); !slices.ContainsFunc(said, func(s string) bool { return strings.HasPrefix(s, "policy event") }) {
+		t.Errorf("excused: %q", said)
+	}
+	p.forget()
 }
 
 const badScript = `console.error("wrong"); fetch("/missing").catch(() => 0).then(() => { setTimeout(() => { window.thrown = true }); throw new Error("thrown"); })`

@@ -41,8 +41,11 @@ type Gitea struct {
 	Registry  string `json:"registry"` // host as it stands in image names; empty: the host of URL
 	User      string `json:"user"`
 	TokenFile string `json:"token_file"`
+	// WebhookSecretFile holds the secret that Gitea signs its package events with; empty: none are taken.
+	WebhookSecretFile string `json:"webhook_secret_file"`
 
-	Token Secret `json:"-"` // what TokenFile holds
+	Token         Secret `json:"-"` // what TokenFile holds
+	WebhookSecret Secret `json:"-"` // what WebhookSecretFile holds
 }
 
 // Environment is a namespace of a cluster under the name people use.
@@ -121,6 +124,7 @@ func Parse(text []byte, getenv func(string) string) (*Config, error) {
 	for name, field := range map[string]*string{
 		"PORTAL_LISTEN": &c.Listen, "PORTAL_URL": &c.URL, "PORTAL_DATABASE": &c.Database, "PORTAL_GITEA_URL": &c.Gitea.URL,
 		"PORTAL_GITEA_USER": &c.Gitea.User, "PORTAL_GITEA_TOKEN_FILE": &c.Gitea.TokenFile,
+		"PORTAL_GITEA_WEBHOOK_SECRET_FILE": &c.Gitea.WebhookSecretFile,
 	} {
 		if v := getenv(name); v != "" {
 			*field = v
@@ -192,15 +196,24 @@ func (c *Config) checkGitea(add func(string, ...any)) {
 	if (g.User == "") != (g.TokenFile == "") {
 		add("gitea: user and token_file go together.")
 	}
-	if g.TokenFile == "" {
-		return
+	g.Token = readSecret("gitea.token_file", g.TokenFile, add)
+	g.WebhookSecret = readSecret("gitea.webhook_secret_file", g.WebhookSecretFile, add)
+}
+
+// readSecret gives what a file holds, without the line end that editors add; nothing when no file is named.
+func readSecret(key, file string, add func(string, ...any)) Secret {
+	if file == "" {
+		return ""
 	}
-	token, err := os.ReadFile(g.TokenFile)
-	if err != nil {
-		add("gitea.token_file: %s cannot be read.", g.TokenFile)
-	} else if g.Token = Secret(strings.TrimSpace(string(token))); g.Token == "" {
-		add("gitea.token_file: %s is empty.", g.TokenFile)
+	text, err := os.ReadFile(file)
+	secret := Secret(strings.TrimSpace(string(text)))
+	switch {
+	case err != nil:
+		add("%s: %s cannot be read.", key, file)
+	case secret == "":
+		add("%s: %s is empty.", key, file)
 	}
+	return secret
 }
 
 var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)

@@ -48,6 +48,22 @@ apps:
 	}
 }
 
+func TestWebhookSecret(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("hook-canary\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const rest = "environments: [{name: prod, namespace: honeydue}]\n"
+	c, err := config.Parse([]byte(rest+"gitea: {url: http://localhost:3000, webhook_secret_file: "+secret+"}\n"), none)
+	if err != nil || string(c.Gitea.WebhookSecret) != "hook-canary" || strings.Contains(fmt.Sprintf("%+v", c), "canary") {
+		t.Errorf("%+v, %v", c, err)
+	}
+	_, err = config.Parse([]byte(rest+"gitea: {url: http://localhost:3000, webhook_secret_file: "+secret+".none}\n"), none)
+	if err == nil || !strings.Contains(err.Error(), "webhook_secret_file") {
+		t.Errorf("%v, want both problems", err)
+	}
+}
+
 func TestEmptyListsAreValid(t *testing.T) {
 	c, err := config.Parse([]byte("gitea: {url: http://localhost:3000}\nenvironments: [{name: prod, namespace: honeydue}]\napps: []\ntrusted_proxies: []\n"), none)
 	if err != nil || len(c.Apps) != 0 {

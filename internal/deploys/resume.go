@@ -3,6 +3,7 @@ package deploys
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"deployportal/internal/auth"
@@ -69,10 +70,11 @@ func (r *run) resumed() {
 
 // pickUp reads how far a running deploy came and goes on from there.
 func (r *run) pickUp() error {
-	live, err := r.readLive()
+	now, err := r.readLive()
 	if err != nil {
 		return err
 	}
+	live := now.live
 	if r.d.Generation != 0 {
 		r.resumed()
 		if o, over := r.overtaken(live); over {
@@ -83,9 +85,9 @@ func (r *run) pickUp() error {
 		}
 		return r.watch()
 	}
-	a, o, landed := r.landed(live)
+	a, o, landed := r.landed(now)
 	if !landed && o == nil {
-		a, o, landed = r.rereadWhileGuarded(live)
+		a, o, landed = r.rereadWhileGuarded()
 	}
 	r.resumed()
 	if !landed {
@@ -101,26 +103,41 @@ func (r *run) line(text string) error {
 	})
 }
 
+// reading is what the cluster says about a patch whose answer nobody has.
+type reading struct {
+	live   Rollout
+	copied bool // before live was read, a ReplicaSet had our id already
+}
+
+// read looks at the caches first: a patch may land at any moment, and a ReplicaSet of ours that was seen after an older
+// reading of the Deployment would look as if somebody had taken our id away again.
+func (r *run) read() (reading, error) {
+	cached, err := r.s.cluster.Rollout(r.d.Target)
+	copied := err == nil && slices.ContainsFunc(cached.ReplicaSets, func(rs ReplicaSet) bool { return rs.DeployID == r.d.ID })
+	live, err := r.s.cluster.Live(r.ctx, r.d.Target)
+	return reading{live, copied}, err
+}
+
 // readLive waits until the caches are synced and the API server answers; until then the deploy says since when it
 // cannot be seen.
-func (r *run) readLive() (Rollout, error) {
+func (r *run) readLive() (reading, error) {
 	bell, stop := r.s.cluster.Watch(r.d.Target)
 	defer stop()
 	for {
 		err := r.s.cluster.Ready(r.d.Target)
 		if err == nil {
-			var live Rollout
-			if live, err = r.s.cluster.Live(r.ctx, r.d.Target); err == nil {
+			var now reading
+			if now, err = r.read(); err == nil {
 				r.say("")
-				return live, nil
+				return now, nil
 			}
 		}
 		if r.ctx.Err() != nil {
-			return Rollout{}, errStopped
+			return reading{}, errStopped
 		}
 		r.say("How far this deploy came is not known yet. " + errs.Public(err))
 		if !r.wait(bell, r.s.db.Now().Add(r.s.retry)) {
-			return Rollout{}, errStopped
+			return reading{}, errStopped
 		}
 	}
 }
@@ -143,19 +160,13 @@ func (r *run) overtaken(live Rollout) (outcome, bool) {
 
 // landed decides about a patch whose answer nobody has: our id on the Deployment means that it landed. Neither landed
 // nor an outcome means that it may still be on its way.
-func (r *run) landed(live Rollout) (Applied, *outcome, bool) {
-	by := auth.System("resume").Audit()
+func (r *run) landed(now reading) (Applied, *outcome, bool) {
+	by, live := auth.System("resume").Audit(), now.live
 	ours := live.Exists && live.DeployID == r.d.ID
 	if ours && hasImages(live.Images, r.d.To.Images) {
 		return Applied{UID: live.UID, ResourceVersion: live.ResourceVersion, Generation: live.Generation, Template: live.Template}, nil, true
 	}
-	cached, err := r.s.cluster.Rollout(r.d.Target)
-	if err == nil && !ours {
-		for _, rs := range cached.ReplicaSets {
-			ours = ours || rs.DeployID == r.d.ID
-		}
-	}
-	if ours {
+	if ours || now.copied {
 		return Applied{}, &outcome{status: Superseded, actor: by,
 			sentence: fmt.Sprintf("%s was changed by %s%s, right after this deploy was sent.", r.app.Workload, manager(live), at(live.ChangedAt))}, false
 	}
@@ -176,15 +187,15 @@ func hasImages(have, want map[string]string) bool {
 }
 
 // rereadWhileGuarded waits as long as the guarded resourceVersion still stands: a patch on its way would be accepted.
-func (r *run) rereadWhileGuarded(live Rollout) (Applied, *outcome, bool) {
+func (r *run) rereadWhileGuarded() (Applied, *outcome, bool) {
 	const step = 250 * time.Millisecond
 	for waited := time.Duration(0); waited < landing; waited += step {
 		if !r.sleep(step) {
 			break
 		}
-		again, err := r.s.cluster.Live(r.ctx, r.d.Target)
+		again, err := r.readLive() // however long that takes: only what was read can say that nothing landed
 		if err != nil {
-			continue
+			break
 		}
 		if a, o, landed := r.landed(again); landed || o != nil {
 			return a, o, landed
@@ -196,13 +207,13 @@ func (r *run) rereadWhileGuarded(live Rollout) (Applied, *outcome, bool) {
 
 // unanswered decides about a patch that was sent and not answered while the portal lives, by the same reading.
 func (r *run) unanswered() (Applied, error) {
-	live, err := r.readLive()
+	now, err := r.readLive()
 	if err != nil {
 		return Applied{}, err
 	}
-	a, o, landed := r.landed(live)
+	a, o, landed := r.landed(now)
 	if !landed && o == nil {
-		a, o, landed = r.rereadWhileGuarded(live)
+		a, o, landed = r.rereadWhileGuarded()
 	}
 	if !landed {
 		if err := r.finish(*o); err != nil {

@@ -436,6 +436,42 @@ func TestUnansweredPatch(t *testing.T) {
 			w.pair(d.ID, audit.DeployErrored)
 		})
 	})
+	t.Run("lands while it is looked for", func(t *testing.T) {
+		in(t, func(w *world) {
+			var sent deploys.Change
+			w.cluster.BeforeApply = func(ch deploys.Change) error { sent = ch; return lost }
+			w.cluster.AfterLive = func() { // the caches know of it, the reading under way does not
+				w.cluster.AfterLive = nil
+				must(t, w.cluster.Land(sent))
+			}
+			d := w.deploy(deployOf(api, "abc1234"))
+			w.settle(time.Second)
+			if d = w.get(d.ID); d.Status != deploys.Running || d.Generation != 2 {
+				t.Errorf("%s, generation %d: %s", d.Status, d.Generation, d.Sentence)
+			}
+		})
+	})
+	t.Run("lands while the cluster is away", func(t *testing.T) {
+		in(t, func(w *world) {
+			var sent deploys.Change
+			w.cluster.BeforeApply = func(ch deploys.Change) error { sent = ch; return lost }
+			w.cluster.AfterLive = func() {
+				w.cluster.AfterLive = nil
+				w.cluster.SetNotReady(errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC."))
+			}
+			d := w.deploy(deployOf(api, "abc1234"))
+			w.settle(time.Minute)
+			if d = w.get(d.ID); d.Status != deploys.Running || !strings.Contains(d.Trouble, "since 02:10 UTC") {
+				t.Errorf("%s while nobody can know: %s, %s", d.Status, d.Sentence, d.Trouble)
+			}
+			must(t, w.cluster.Land(sent))
+			w.cluster.SetNotReady(nil)
+			w.settle(6 * time.Second)
+			if d = w.get(d.ID); d.Status != deploys.Running || d.Generation != 2 {
+				t.Errorf("%s, generation %d: %s", d.Status, d.Generation, d.Sentence)
+			}
+		})
+	})
 }
 
 func TestOutsideChange(t *testing.T) {

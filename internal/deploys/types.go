@@ -101,7 +101,8 @@ type List struct {
 type Range struct {
 	Ahead  []Commit // in to, not in from; newest first, at most 50
 	Total  int      // how many are ahead in all
-	Behind int      // in from, not in to
+	Lost   []Commit // in from, not in to; newest first, at most 50
+	Behind int      // how many of those there are in all
 }
 
 // Kind is what a deploy does.

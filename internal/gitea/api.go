@@ -1,6 +1,7 @@
 package gitea
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,6 +42,16 @@ type apiCommit struct {
 			Date time.Time `json:"date"`
 		} `json:"author"`
 	} `json:"commit"`
+	Parents []struct {
+		SHA string `json:"sha"`
+	} `json:"parents"`
+	Files []fileOfCommit `json:"files"`
+}
+
+// fileOfCommit is a file that a commit touched; only where files were asked for.
+type fileOfCommit struct {
+	Filename string `json:"filename"`
+	Status   string `json:"status"`
 }
 
 // get asks the API for one document. Errors are raw: statusError, foreignError, or the transport's; apiFault
@@ -90,7 +101,9 @@ func apiStatus(res *http.Response, body []byte) *statusError {
 		Message *string `json:"message"`
 	}
 	if json.Unmarshal(body, &told) != nil || told.Message == nil {
-		e.plain = true
+		// For a sha that names no commit Gitea answers with nothing but a JSON null.
+		isNull := string(bytes.TrimSpace(body)) == "null" && strings.HasPrefix(res.Header.Get("Content-Type"), "application/json")
+		e.plain = !isNull
 		return e
 	}
 	if m := scopePattern.FindStringSubmatch(*told.Message); m != nil && res.StatusCode == http.StatusForbidden {

@@ -271,7 +271,9 @@ func TestListFaults(t *testing.T) {
 
 	none := w.app
 	none.Repository = w.host() + "/acme/none"
-	if l := w.Images(t.Context(), none); l.Err != nil || len(l.Images) != 0 || l.Fetched.IsZero() {
+	l = w.Images(t.Context(), none)
+	wantFault(t, l.Err, errs.NotFound, "Gitea has no container image acme/none.")
+	if len(l.Images) != 0 || l.Fetched.IsZero() {
 		t.Errorf("an image nobody pushed: %+v, want an empty list", l)
 	}
 	elsewhere := w.app

@@ -55,6 +55,9 @@ type Client struct {
 	configs *lru[string, string]             // repository@digest -> config digest; "" is an index
 	commits *commits
 	ranges  *lru[rangeKey, deploys.Range]
+	states  *lru[refKey, ciEntry]
+	files   *lru[rangeKey, changes]
+	linear  *lru[refKey, []string] // SHA -> itself and what lies straight below it
 
 	flight singleflight.Group
 	mu     sync.Mutex
@@ -91,7 +94,10 @@ func New(o Options) (*Client, error) {
 		images:  newLRU[string, []deploys.Manifest](512),
 		configs: newLRU[string, string](4096),
 		commits: newCommits(8192),
-		ranges:  newLRU[rangeKey, deploys.Range](512),
+		ranges:  newLRU[rangeKey, deploys.Range](2048),
+		states:  newLRU[refKey, ciEntry](4096),
+		files:   newLRU[rangeKey, changes](256),
+		linear:  newLRU[refKey, []string](256),
 		lists:   newLRU[listKey, *listing](1024),
 		bells:   map[chan struct{}]struct{}{},
 	}

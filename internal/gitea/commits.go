@@ -143,8 +143,8 @@ func (c *Client) unknownCommit(git, sha string) bool {
 	return ok && c.now().Before(until)
 }
 
-// Range gives what lies between two commits of a git repository: those only in to, newest first, and how many are
-// only in from. Two calls the first time, none after. Errors: errs.NotFound when one of them is not there, else as
+// Range gives what lies between two commits of a git repository: those only in to and those only in from, newest
+// first. Two calls the first time, none after. Errors: errs.NotFound when one of them is not there, else as
 // Commit.
 func (c *Client) Range(ctx context.Context, git, from, to string) (deploys.Range, error) {
 	from, to = strings.ToLower(from), strings.ToLower(to)
@@ -167,7 +167,7 @@ func (c *Client) Range(ctx context.Context, git, from, to string) (deploys.Range
 		return err
 	})
 	g.Go(func() (err error) {
-		_, r.Behind, err = c.between(gctx, git, to, from, 1)
+		r.Lost, r.Behind, err = c.between(gctx, git, to, from, pageSize)
 		return err
 	})
 	if err := g.Wait(); err != nil {
@@ -194,6 +194,7 @@ func (c *Client) whichIsGone(ctx context.Context, err error, git, from, to strin
 
 func cloneRange(r deploys.Range) deploys.Range {
 	r.Ahead = append([]deploys.Commit(nil), r.Ahead...)
+	r.Lost = append([]deploys.Commit(nil), r.Lost...)
 	return r
 }
 
@@ -209,6 +210,16 @@ func (c *Client) between(ctx context.Context, git, from, to string, limit int) (
 
 // commitPage reads one page of a repository's history and remembers its commits. Errors are raw.
 func (c *Client) commitPage(ctx context.Context, git string, query url.Values) ([]deploys.Commit, int, error) {
+	page, n, err := c.rawPage(ctx, git, query)
+	found := make([]deploys.Commit, 0, len(page))
+	for _, a := range page {
+		found = append(found, a.commit())
+	}
+	return found, n, err
+}
+
+// rawPage is commitPage with all that Gitea says of a commit.
+func (c *Client) rawPage(ctx context.Context, git string, query url.Values) ([]apiCommit, int, error) {
 	owner, repo, err := splitGit(git)
 	if err != nil {
 		return nil, 0, err
@@ -218,11 +229,9 @@ func (c *Client) commitPage(ctx context.Context, git string, query url.Values) (
 	if err != nil {
 		return nil, 0, err
 	}
-	found := make([]deploys.Commit, 0, min(len(page), pageSize))
-	for _, a := range page[:min(len(page), pageSize)] {
-		commit := a.commit()
-		c.commits.add(git, commit)
-		found = append(found, commit)
+	page = page[:min(len(page), pageSize)]
+	for _, a := range page {
+		c.commits.add(git, a.commit())
 	}
-	return found, max(total(h), len(found)), nil
+	return page, max(total(h), len(page)), nil
 }

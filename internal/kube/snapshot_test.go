@@ -3,7 +3,7 @@ package kube_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -226,15 +226,16 @@ func TestTemplateHash(t *testing.T) {
 
 // FuzzSnapshot: no object of a cluster makes it panic, and what it says can be stored.
 func FuzzSnapshot(f *testing.F) {
-	dirs, err := os.ReadDir("testdata")
+	written, err := filepath.Glob("testdata/*/*.yaml")
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, d := range dirs {
-		if d.Name() == "fuzz" {
-			continue
-		}
-		b, err := json.Marshal(load(f, d.Name()))
+	recorded, err := filepath.Glob("testdata/real/*/*.yaml")
+	if err != nil || len(written) == 0 || len(recorded) == 0 {
+		f.Fatal(err, written, recorded)
+	}
+	for _, file := range append(written, recorded...) {
+		b, err := json.Marshal(load(f, strings.TrimPrefix(filepath.Dir(file), "testdata/")))
 		if err != nil {
 			f.Fatal(err)
 		}

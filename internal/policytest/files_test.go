@@ -55,8 +55,8 @@ var (
 	imageTag    = regexp.MustCompile(`^(\d+)\.(\d+)(?:\.(\d+))?(?:-|$)`)
 )
 
-// goVersion compares every go.mod and the Dockerfile's builder with the root go.mod. The go lines are equal. The builder
-// has the same release; where its tag also names a patch, one that go.mod accepts.
+// goVersion compares every go.mod and the Dockerfile's builder with the root go.mod. All are of the same release; a module
+// that builds a foreign program, and a builder whose tag names a patch, may ask for a later patch, never for an older one.
 func goVersion(m *module) ([]finding, error) {
 	root, err := m.read("go.mod")
 	if err != nil {
@@ -72,8 +72,9 @@ func goVersion(m *module) ([]finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		if have := goLine.FindString(string(text)); have != want[0] {
-			found = append(found, findf(name, "%q, but go.mod has %q", have, want[0]))
+		have := goLine.FindStringSubmatch(string(text))
+		if have == nil || have[1] != want[1] || have[2] != want[2] || number(have[3]) < number(want[3]) {
+			found = append(found, findf(name, "%q, but go.mod has %q", goLine.FindString(string(text)), want[0]))
 		}
 	}
 	text, err := m.read("Dockerfile")

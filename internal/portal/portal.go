@@ -36,6 +36,7 @@ type Portal struct {
 	listener net.Listener
 	cluster  *kube.Cluster
 	gitea    *gitea.Client
+	hook     *gitea.Hook
 	deploys  *deploys.Service
 	web      *web.Server
 }
@@ -68,10 +69,11 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 	if err != nil {
 		return err
 	}
+	p.hook = p.gitea.Hook(string(cfg.Gitea.WebhookSecret), p.cluster.Apps)
 	p.deploys = deploys.New(deploys.Options{DB: p.store.db, Cluster: p.cluster, Registry: p.gitea, Policy: auth.Policy{},
 		Tags: cfg.TagPattern, Log: p.log})
 	p.web, err = web.New(web.Options{Deploys: p.deploys, Cluster: clusterView{p.cluster}, Catalog: p.gitea, Accounts: p.store.Accounts,
-		Policy: auth.Policy{}, Store: p.store.db, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
+		Policy: auth.Policy{}, Store: p.store.db, GiteaHook: p.hook, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
 		Version: version, Log: p.log})
 	if err != nil {
 		return err
@@ -152,6 +154,10 @@ func (p *Portal) Run(ctx context.Context) error {
 	background.Go(func() error { return p.cluster.Run(readers) })
 	background.Go(func() error {
 		p.gitea.Run(readers, p.cluster.Apps)
+		return nil
+	})
+	background.Go(func() error {
+		p.hook.Run(readers)
 		return nil
 	})
 	background.Go(func() error { return p.store.Accounts.Run(readers) })

@@ -74,7 +74,7 @@ func tmpfs(t *testing.T, size string) (dir, db string) {
 	t.Helper()
 	dir = t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		testenv.Skip(t, fmt.Sprintf("no small file system (root may mount one): %v", err))
+		testenv.Skip(t, "needs root, which may mount a small file system: "+err.Error())
 	}
 	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
 	return dir, filepath.Join(dir, "portal.db")

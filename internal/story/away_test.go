@@ -26,7 +26,9 @@ func TestGiteaDown(t *testing.T) {
 
 	w.gitea.SetDown(true)
 	w.ana.get("/").says(200, "main", v2)
-	w.ana.get("/apps/prod/api").says(200, "#app-registry", "Gitea at "+w.host)
+	w.until("the app's list to be too old to be shown as it is", func() bool {
+		return strings.Contains(w.ana.get("/apps/prod/api").text("#app-registry"), "Gitea at "+w.host)
+	})
 	w.ana.get("/apps/prod/api/history").says(200, "main", "deploy 1")
 	p := w.ana.get(confirmPath(v3))
 	p.says(200, "main", "A deploy needs the registry's word for the image. A rollback does not: it works without the registry.")

@@ -44,11 +44,11 @@ func TestFailingImages(t *testing.T) {
 				t.Errorf("%d patches, want the one", n)
 			}
 			p := w.ana.get(fmt.Sprintf("/deploys/%d", id))
-			link := p.doc.Find(`#deploy-head a.btn.danger`)
-			if link.Text() != "Roll back" {
+			const oneClick = "#deploy-head .acts form"
+			if text := p.text(oneClick); text != "Roll back to "+v1 {
 				t.Fatalf("the page offers %q", p.text("#deploy-head .acts"))
 			}
-			back := w.ana.ask(link.AttrOr("href", "")).deployID()
+			back := p.submit(w.ana, oneClick, nil).deployID()
 			w.over(back, "succeeded", "run "+v1)
 			w.runs(w.pinned(v1))
 			if after := w.pods(); name != "dies inside the window" && !slices.Equal(before, after) {
@@ -109,6 +109,9 @@ func TestMeddling(t *testing.T) {
 			w.until("the rollout to begin", func() bool { return w.row(id).patched && w.live().Status.UpdatedReplicas > 0 })
 			c.meddle(w, id)
 			w.over(id, c.status, c.sentence)
+			if name == "namespace gone" {
+				w.makeNamespace()
+			}
 			if n := len(w.gate.patches()); n != 1 {
 				t.Errorf("%d patches, want 1", n)
 			}
@@ -125,9 +128,14 @@ func pauseAndResume(w *world, id int64) {
 	w.kubectl("rollout", "resume", "deployment/api")
 }
 
-// dropNamespace deletes the namespace and waits for its end. It is made again afterwards for the harness to delete.
 func dropNamespace(w *world, _ int64) {
-	w.kubectl("delete", "namespace", w.ns.Name, "--wait=true", "--timeout=60s")
+	w.kubectl("delete", "namespace", w.ns.Name, "--wait=false")
+}
+
+// makeNamespace makes a dropped namespace again, for the harness to delete.
+func (w *world) makeNamespace() {
+	w.t.Helper()
+	w.kubectl("wait", "--for=delete", "namespace/"+w.ns.Name, "--timeout=180s") // its controller takes its time
 	w.kubectl("create", "namespace", w.ns.Name)
 }
 

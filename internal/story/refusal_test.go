@@ -178,3 +178,20 @@ func TestMisspeltContainer(t *testing.T) {
 	w.refused(p, url.Values{"seen_from": {"something"}}, 422, `The Deployment api has no container "apii"`)
 	w.runs(w.pinned(v1))
 }
+
+// TestEmptyBoardTeaches: what an empty board gives to paste is a configuration that the portal takes.
+func TestEmptyBoardTeaches(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, func(w *world) { w.apps = "[]" })
+	w.start()
+	w.seen()
+	w.ana = w.signIn("ana", passwordOfAna)
+	lines := w.ana.get("/").says(200, "main", "No app yet").doc.Find("pre#teach-board").Text()
+	if !strings.Contains(lines, "environments:") {
+		t.Fatalf("nothing to paste: %q", lines)
+	}
+	w.write("pasted.yaml", []byte("gitea: {url: http://127.0.0.1:1}\ndatabase: "+w.path("portal.db")+"\n"+lines))
+	if _, errOut, code := portal(t, "", "--config", w.path("pasted.yaml"), "user", "list"); code != 0 {
+		t.Errorf("exit code %d: %s\n%s", code, errOut, lines)
+	}
+}

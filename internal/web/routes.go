@@ -45,6 +45,8 @@ func (s *Server) routes() []route {
 		{get, "/version", public, s.version, false},
 		{get, "/static/*", public, echo.WrapHandler(static.Handler()), false},
 
+		{post, "/hooks/gitea", public, s.giteaHook, false}, // who sends it proves it by its signature
+
 		{get, templates.SignInURL, public, s.signInPage, false},
 		{post, templates.SignInURL, public, s.signIn, false},
 		{post, templates.SignOutURL, signedIn, s.signOut, false},
@@ -75,6 +77,15 @@ func (s *Server) routes() []route {
 		{post, person + templates.PersonEnable, asks, s.enable, false},
 		{post, person + templates.PersonRole, asks, s.setRole, false},
 	}
+}
+
+// giteaHook hands an event of Gitea's to who knows its signature.
+func (s *Server) giteaHook(c echo.Context) error {
+	if s.GiteaHook == nil {
+		return errs.New(errs.NotFound, "No events are taken here.")
+	}
+	s.GiteaHook.ServeHTTP(c.Response(), c.Request())
+	return nil
 }
 
 // isStream tells whether a route's path is that of a stream.

@@ -68,6 +68,9 @@ func TestEveryRouteForEverybody(t *testing.T) {
 
 // wanted is the statuses that a route may answer somebody with.
 func wanted(r route, who, env string) []int {
+	if r.path == "/hooks/gitea" { // not configured here; who sends it is known by its signature, not by a session
+		return []int{http.StatusNotFound}
+	}
 	may := func(action auth.Action, in string) bool {
 		return auth.Policy{}.Allow(auth.Actor{ID: "x", Grants: []auth.Grant{grants[who]}}, action, in) == nil
 	}

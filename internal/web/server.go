@@ -30,6 +30,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Forwarded-Proto are believed; none: nobody's
 	Prod           []string       // environments where a mistake hurts: their pages wear a mark
 	FirstAccount   string         // the command that adds an account, for the sign-in page while there is none
+	GiteaHook      http.Handler   // takes Gitea's package events; nil: there is no such page
 	Version        string         // of the portal, for /version
 
 	Log *slog.Logger     // nil: slog.Default

@@ -65,7 +65,7 @@ func teachApps() *templates.Teach {
 		Title: "No app yet",
 		Text:  "The portal shows and deploys what its configuration names: an environment is a namespace of a cluster, an app is a Deployment in it and the repository of its images.",
 		File:  "portal.yaml",
-		Paste: "environments:\n  - name: prod\n    namespace: acme\n    production: true\n    apps:\n      - name: api\n        repository: git.example.org/acme/api\n        workload: api\n",
+		Paste: "environments:\n- name: prod\n  namespace: acme\napps:\n- name: api\n  image: acme/api # in the registry; without it what the Deployment uses\n  workload: api\n",
 	}
 }
 

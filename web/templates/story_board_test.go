@@ -52,12 +52,12 @@ func boardStories() map[string]templ.Component {
 	empty.Live = BoardLiveProps{Now: now, Teach: &Teach{
 		Title: "No app yet",
 		Text:  "The portal shows and deploys what its configuration names: an environment is a namespace of a cluster, an app is a Deployment in it and the repository of its images.",
-		File:  "portal.yaml", Paste: "environments:\n  - name: prod\n    namespace: acme\n    production: true\n    apps:\n      - name: api\n        repository: git.example.org/acme/api\n        workload: api\n",
+		File:  "portal.yaml", Paste: "environments:\n- name: prod\n  namespace: acme\napps:\n- name: api\n  image: acme/api\n  workload: api\n",
 	}}
 	part := boardProps()
 	part.Live.Sheets = append(part.Live.Sheets[1:], Sheet{Env: "preview", Meta: "namespace honeydue-preview", Teach: &Teach{
 		Title: "No app in preview yet", Text: "Name the Deployment and the repository of its images.", File: "portal.yaml",
-		Paste: "    apps:\n      - name: api\n        repository: git.example.org/acme/api\n        workload: api\n",
+		Paste: "apps:\n- name: api\n  image: acme/api\n  workload: api\n",
 	}})
 
 	hostileBoard := boardProps()

@@ -57,7 +57,7 @@
     const stack = [];
     for (let e = el; e; e = e.parentElement) {
       const s = getComputedStyle(e);
-      if (s.backgroundImage !== "none") say("text on a picture", e);
+      if (s.backgroundImage !== "none" && e.tagName !== "SELECT") say("text on a picture", e);
       stack.unshift(rgba(s.backgroundColor));
     }
     return stack.reduce((below, top) => over(top, below), canvas);

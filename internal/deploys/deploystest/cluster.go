@@ -33,6 +33,8 @@ type Cluster struct {
 	BeforeApply func(deploys.Change) error
 	// AfterApply runs after a patch has landed; an error is the answer in place of the result.
 	AfterApply func(deploys.Change) error
+	// AfterLive runs after a direct reading was taken and before it is given.
+	AfterLive func()
 	// NotReady, when set, is what Ready and Live answer.
 	NotReady error
 	// Discovers is that of a portal whose configuration names no app: while NotReady is set, App answers it too.
@@ -162,7 +164,18 @@ func (c *Cluster) Live(_ context.Context, t deploys.Target) (deploys.Rollout, er
 	}
 	out := c.copy(c.rollouts[t])
 	out.ReplicaSets, out.Pods = nil, nil
+	if c.AfterLive != nil {
+		c.mu.Unlock()
+		c.AfterLive()
+		c.mu.Lock()
+	}
 	return out, nil
+}
+
+// Land applies a change whose sender has got no answer.
+func (c *Cluster) Land(ch deploys.Change) error {
+	_, err := c.land(ch)
+	return err
 }
 
 // Watch implements deploys.Cluster.

@@ -118,8 +118,11 @@ func (s *Server) apiPackages(w http.ResponseWriter, r *http.Request, seg []strin
 			}
 		}
 	case len(seg) == 3 && seg[1] == "container":
-		// An image nobody pushed is an empty list, not a 404.
-		all = s.apiVersions(r, owner+"/"+strings.ToLower(seg[2]))
+		if all = s.apiVersions(r, owner+"/"+strings.ToLower(seg[2])); len(all) == 0 {
+			writeJSON(w, http.StatusNotFound, map[string]string{
+				"message": "GetPackageByName: package does not exist", "url": s.root(r) + "/api/swagger"})
+			return
+		}
 	case len(seg) == 4 && seg[1] == "container":
 		for _, v := range s.apiVersions(r, owner+"/"+strings.ToLower(seg[2])) {
 			if v["version"] == strings.ToLower(seg[3]) {
@@ -139,18 +142,24 @@ func (s *Server) apiPackages(w http.ResponseWriter, r *http.Request, seg []strin
 
 func (s *Server) apiVersions(r *http.Request, image string) []map[string]any {
 	rows, _ := s.state.rows(image)
-	owner, name, _ := strings.Cut(image, "/")
-	user := func(login string) map[string]any {
-		return map[string]any{"id": 1, "login": login, "username": login, "full_name": "", "html_url": s.root(r) + "/" + login}
-	}
 	out := make([]map[string]any, 0, len(rows))
 	for _, v := range rows {
-		out = append(out, map[string]any{
-			"id": v.id, "owner": user(owner), "repository": nil, "creator": user(v.creator),
-			"type": "container", "name": name, "version": v.name,
-			"html_url":   s.root(r) + "/" + owner + "/-/packages/container/" + url.PathEscape(name) + "/" + url.PathEscape(v.name),
-			"created_at": v.created.Format(time.RFC3339),
-		})
+		out = append(out, apiVersion(s.root(r), image, v))
 	}
 	return out
+}
+
+func apiUser(root, login string) map[string]any {
+	return map[string]any{"id": 1, "login": login, "username": login, "full_name": "", "html_url": root + "/" + login}
+}
+
+// apiVersion is a row of the package list, and the package of an event.
+func apiVersion(root, image string, v version) map[string]any {
+	owner, name, _ := strings.Cut(image, "/")
+	return map[string]any{
+		"id": v.id, "owner": apiUser(root, owner), "repository": nil, "creator": apiUser(root, v.creator),
+		"type": "container", "name": name, "version": v.name,
+		"html_url":   root + "/" + owner + "/-/packages/container/" + url.PathEscape(name) + "/" + url.PathEscape(v.name),
+		"created_at": v.created.Format(time.RFC3339),
+	}
 }

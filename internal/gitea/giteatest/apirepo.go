@@ -42,7 +42,7 @@ func (s *Server) apiCommits(w http.ResponseWriter, r *http.Request, re *repo) {
 	}
 	c, ok := re.find(q.Get("sha"))
 	if !ok {
-		s.apiError(w, r, http.StatusNotFound, "not found")
+		writeJSON(w, http.StatusNotFound, nil) // Gitea says no more here
 		return
 	}
 	var not map[string]bool
@@ -72,11 +72,19 @@ func (s *Server) apiCommit(r *http.Request, re *repo, c Commit) map[string]any {
 	if c.Parent != "" {
 		parents = append(parents, map[string]string{"sha": c.Parent})
 	}
-	return map[string]any{
+	answer := map[string]any{
 		"sha": c.SHA, "html_url": home + "/commit/" + c.SHA, "created": c.At.Format(time.RFC3339),
 		"author": nil, "committer": nil, "parents": parents,
 		"commit": map[string]any{"message": c.Message, "author": person, "committer": person},
 	}
+	if want := r.URL.Query().Get("files"); want == "" || want == "true" {
+		files := []map[string]string{}
+		for _, f := range c.Files {
+			files = append(files, map[string]string{"filename": f.Path, "status": f.Status})
+		}
+		answer["files"] = files
+	}
+	return answer
 }
 
 // apiCompare lists what head has and base has not, unpaged; two or three dots.

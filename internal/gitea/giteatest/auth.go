@@ -72,16 +72,18 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	part := func(v any) string {
-		b, _ := json.Marshal(v) // of a map of strings: cannot fail
-		return base64.RawURLEncoding.EncodeToString(b)
-	}
+	now := s.o.Now().Unix()
 	s.state.mu.Lock()
-	jwt := part(map[string]string{"alg": "HS256", "typ": "JWT"}) + "." +
-		part(map[string]string{"nbf": fmt.Sprint(s.o.Now().Unix()), "jti": fmt.Sprint(s.state.id())}) + ".c2lnbmF0dXJl"
+	jwt := jwtPart(map[string]any{"alg": "HS256", "typ": "JWT"}) + "." +
+		jwtPart(map[string]any{"nbf": now, "exp": now + 24*60*60, "jti": fmt.Sprint(s.state.id())}) + ".c2lnbmF0dXJl"
 	s.state.jwts[jwt] = who
 	s.state.mu.Unlock()
 	writeJSON(w, http.StatusOK, map[string]string{"token": jwt})
+}
+
+func jwtPart(v map[string]any) string {
+	b, _ := json.Marshal(v) // of strings and numbers: cannot fail
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // RevokeSignIns forgets every token given at /v2/token, as their end after 24 h would.

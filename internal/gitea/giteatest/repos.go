@@ -14,6 +14,13 @@ type Commit struct {
 	Email   string
 	At      time.Time
 	Parent  string // SHA; empty: the head of the default branch, which this commit then becomes
+	Files   []File // that it touched
+}
+
+// File is a file that a commit touched.
+type File struct {
+	Path   string
+	Status string // added, modified or removed
 }
 
 // Status is one commit status, as a CI reports it.

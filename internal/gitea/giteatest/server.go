@@ -49,6 +49,9 @@ type Server struct {
 	down         bool
 	interceptors []*interceptor
 	requests     []*Request
+
+	hooks  hooks
+	people people
 }
 
 // Request is one request the server has seen.
@@ -71,7 +74,9 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	o.RootURL = strings.TrimRight(o.RootURL, "/")
-	return &Server{o: o, state: newState(o.Now)}
+	s := &Server{o: o, state: newState(o.Now)}
+	s.state.changed = s.tell
+	return s
 }
 
 // AddAccount lets one more account in.
@@ -86,9 +91,15 @@ func (s *Server) AddRepo(owner, name string, commits ...Commit) {
 	s.state.addCommits(owner, name, commits)
 }
 
-// DeleteTag deletes a tag ("acme/api", "abc1234"), as a person or a cleanup rule does, and tells whether it was there.
-// The untagged parts of its image stay.
-func (s *Server) DeleteTag(image, tag string) bool { return s.state.deleteVersion(image, tag) }
+// DeleteTag deletes a tag ("acme/api", "abc1234"), as a person does, and tells whether it was there. The untagged parts
+// of its image stay.
+func (s *Server) DeleteTag(image, tag string) bool {
+	return s.state.deleteVersion(image, tag, "someone")
+}
+
+// Cleanup does what a cleanup rule does that keeps the newest versions of an image: it counts the untagged parts too,
+// spares only "latest" and what an index that stays refers to, and sends no event.
+func (s *Server) Cleanup(image string, keep int) { s.state.cleanup(image, keep) }
 
 // SetStatus adds a commit status to a full SHA of a repository ("acme/api").
 func (s *Server) SetStatus(repository, sha string, st Status) {
@@ -224,6 +235,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	}
 	if rest, ok := strings.CutPrefix(path, s.o.SubPath+"/api/v1/"); ok {
 		s.api(w, r, rest)
+		return
+	}
+	if rest, ok := strings.CutPrefix(path, s.o.SubPath); ok && s.signIn(w, r, rest) {
 		return
 	}
 	http.NotFound(w, r)

@@ -3,6 +3,7 @@ package giteatest
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sort"
@@ -20,6 +21,9 @@ type state struct {
 	repos    map[string]*repo    // "owner/name"
 	uploads  map[string][]byte   // open blob uploads
 	jwts     map[string]*Account // tokens given at /v2/token; nil is the anonymous ghost
+
+	// changed is told of every version that came or went, in order, under the lock: it must not wait.
+	changed func(action, image string, v version, doer string)
 }
 
 // pkg is one container image with all its versions.
@@ -97,11 +101,12 @@ func (s *state) putManifest(image, ref, mediaType, creator string, content []byt
 		creator: creator, created: at.UTC().Truncate(time.Second),
 	}
 	p.versions = append(p.versions, v)
+	s.changed("created", image, *v, creator) // of the one it replaces nothing is told
 	return v
 }
 
 // deleteVersion removes a tag or an untagged manifest and tells whether it was there.
-func (s *state) deleteVersion(image, name string) bool {
+func (s *state) deleteVersion(image, name, doer string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.packages[image]
@@ -112,8 +117,39 @@ func (s *state) deleteVersion(image, name string) bool {
 	if i < 0 {
 		return false
 	}
+	gone := *p.versions[i]
 	p.versions = slices.Delete(p.versions, i, i+1)
+	s.changed("deleted", image, gone, doer)
 	return true
+}
+
+func (s *state) cleanup(image string, keep int) {
+	rows, _ := s.rows(image)
+	if keep >= len(rows) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.packages[image]
+	for _, r := range rows[keep:] {
+		if r.name == "latest" || isDigest(r.name) && p.refers(r.digest) {
+			continue
+		}
+		if i := p.index(r.name); i >= 0 {
+			p.versions = slices.Delete(p.versions, i, i+1)
+		}
+	}
+}
+
+// refers tells whether a version that is there names a digest as its part.
+func (p *pkg) refers(digest string) bool {
+	return slices.ContainsFunc(p.versions, func(v *version) bool {
+		var index struct{ Manifests []struct{ Digest string } }
+		if json.Unmarshal(v.manifest, &index) != nil {
+			return false
+		}
+		return slices.ContainsFunc(index.Manifests, func(m struct{ Digest string }) bool { return m.Digest == digest })
+	})
 }
 
 func (p *pkg) index(name string) int {

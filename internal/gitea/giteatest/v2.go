@@ -74,7 +74,7 @@ func (s *Server) image(w http.ResponseWriter, r *http.Request, who *Account, ima
 	case kind == "manifests" && r.Method == http.MethodPut:
 		s.pushManifest(w, r, who, image, arg)
 	case kind == "manifests" && r.Method == http.MethodDelete:
-		if !s.state.deleteVersion(image, arg) {
+		if !s.state.deleteVersion(image, arg, who.Name) {
 			ociError(w, http.StatusNotFound, "MANIFEST_UNKNOWN")
 			return
 		}

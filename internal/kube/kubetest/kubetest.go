@@ -19,6 +19,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,7 +95,7 @@ func need(t testing.TB, nodes string) *Cluster {
 		info.Nodes = "kwok"
 	}
 	if info.Nodes != nodes {
-		t.Skipf("needs devstack with --nodes=%s, and runs in one with %s", nodes, info.Nodes)
+		testenv.Skip(t, fmt.Sprintf("needs devstack with --nodes=%s, and runs in one with %s: choose tests by name (TestReal...)", nodes, info.Nodes))
 	}
 	config := loadConfig(t, info.AdminKubeconfig)
 	client, err := kubernetes.NewForConfig(config)
