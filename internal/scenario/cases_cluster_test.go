@@ -6,12 +6,15 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"deployportal/internal/gitea/giteatest"
 )
 
 // placed are pods that the cluster does not take.
@@ -21,6 +24,9 @@ func placed() []scenario {
 			ready:  func(st *stage) { st.kubectl("create", "quota", "small", "--hard=pods=2"); st.quotaKnown() },
 			status: "Failed", title: "Quota exceeded",
 			sentence: says(`^Kubernetes refuses to create the pods: pods "api-[a-z0-9-]+" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2\.$`)},
+		{key: "admission", name: "an admission policy refuses the pods", keeps: true, within: 20 * time.Second, ready: refusePods,
+			status: "Failed", title: "Pods are refused",
+			sentence: says(`^Kubernetes refuses to create the pods: pods "api-[a-z0-9-]+" is forbidden: ValidatingAdmissionPolicy '\S+' with binding '\S+' denied request: images must be signed\.$`)},
 		{key: "unschedulable", name: "no node takes it (deadline 20 s)", keeps: true, within: 25 * time.Second,
 			before: func(st *stage) { st.label(`"yes"`) }, ready: func(st *stage) { st.label("null") },
 			template: func(d *appsv1.Deployment, p *corev1.PodSpec) {
@@ -28,7 +34,7 @@ func placed() []scenario {
 				p.NodeSelector = map[string]string{"scenario": "yes"}
 			},
 			status: "Failed", title: "No node takes the pod",
-			sentence: says(`^No progress for 20 s\. Pod [a-z0-9]{5} waits for a node: 0/2 nodes are available: 2 node\(s\) didn't match Pod's node affinity/selector\..*$`)},
+			sentence: says(`^No progress for 20 s\. Pod [a-z0-9]{5} waits for a node: 0/2 nodes are available: 2 node\(s\) didn't match Pod's node affinity/selector\.$`)},
 	}
 }
 
@@ -101,12 +107,25 @@ func (st *stage) ended(id int64, status string) {
 }
 
 // deleteAtPull deletes the tag in the moment in which a node asks for the image: the portal has resolved it by then.
-func deleteAtPull(st *stage) {
-	image := "acme/" + st.s.key
-	digest := st.w.pushed[st.s.key+":"+next].Digest
+func deleteAtPull(st *stage) { st.atPull(func(image string) { st.w.gitea.DeleteTag(image, next) }) }
+
+// overwriteAtPull pushes something else under the tag in that moment.
+func overwriteAtPull(st *stage) {
+	var once sync.Once
+	st.atPull(func(image string) {
+		once.Do(func() { st.w.gitea.PushImage(image, next, giteatest.MultiArch()) })
+	})
+}
+
+// cutAtPull breaks the connection of every node that asks.
+func cutAtPull(st *stage) { st.atPull(func(string) { panic(http.ErrAbortHandler) }) }
+
+// atPull calls f whenever a node asks for the image that is deployed, before the answer.
+func (st *stage) atPull(f func(image string)) {
+	image, digest := "acme/"+st.s.key, st.w.pushed[st.s.key+":"+next].Digest
 	st.w.gitea.Intercept(func(w http.ResponseWriter, r *http.Request, onward http.Handler) {
 		if strings.HasPrefix(r.UserAgent(), "containerd/") && strings.HasSuffix(r.URL.Path, image+"/manifests/"+digest) {
-			st.w.gitea.DeleteTag(image, next)
+			f(image)
 		}
 		onward.ServeHTTP(w, r)
 	})

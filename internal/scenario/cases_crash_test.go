@@ -17,7 +17,7 @@ func crashes() []scenario {
 			next:   image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal error: sync: unlock of unlocked mutex", "EXIT_CODE", "2"),
 			status: "Failed", title: "Crash loop",
 			sentence: says(`^Container api of ` + pod + ` ended with exit code 2 and was started again \d times\. It said: fatal error: sync: unlock of unlocked mutex\.$`),
-			shows:    []string{"Serving now: 2 pods of " + good}},
+			shows:    []string{"Serving now: 2 pods of " + good}, then: rollBack},
 		{key: "database", name: "wrong name of the database, set outside the portal", within: crashing, ready: goodThenWrong, keeps: true,
 			status: "Failed", title: "Crash loop",
 			sentence: says(`^Container api of ` + pod + ` ended with exit code 1 and was started again \d times\. It said: server error: ERROR: database "honeydue" does not exist \(SQLSTATE 3D000\)\.$`),
@@ -40,11 +40,47 @@ func crashes() []scenario {
 			template: withProxy,
 			status:   "Failed", title: "Crash loop",
 			sentence: says(`^Container proxy of ` + pod + ` ended with exit code 4 and was started again \d times\. It said: fatal: no upstream\.$`)},
+		{key: "native-sidecar", name: "sidecar of the new kind crashes", keeps: true, within: crashing, containers: []string{"proxy"},
+			next:     image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal: no upstream", "EXIT_CODE", "4"),
+			template: withNativeProxy,
+			status:   "Failed", title: "Crash loop",
+			sentence: says(`^Sidecar proxy of ` + pod + ` ended with exit code 4 and was started again \d times\. It said: fatal: no upstream\.$`)},
 		{key: "window", name: "ends 5 s after it was ready", replicas: 1, within: 20 * time.Second,
 			next:   image("EXIT_AFTER_READY", "5s", "LAST_WORDS", "panic: lost connection", "EXIT_CODE", "1"),
 			status: "Failed", title: "It did not stay up",
 			sentence: says(`^Container api of ` + pod + ` ended with exit code 1 after all pods were ready, within the 10 s in which they must stay well\. It said: panic: lost connection\.$`)},
 	}
+}
+
+// withNativeProxy adds a container that starts before the app and stays.
+func withNativeProxy(_ *appsv1.Deployment, p *corev1.PodSpec) {
+	withProxy(nil, p)
+	always := corev1.ContainerRestartPolicyAlways
+	proxy := p.Containers[1]
+	proxy.RestartPolicy, proxy.ReadinessProbe = &always, probe("/", 1)
+	proxy.ReadinessProbe.HTTPGet.Port.IntVal = 9000
+	p.InitContainers, p.Containers = []corev1.Container{proxy}, p.Containers[:1]
+}
+
+// rollBack goes back when the deadline has long passed and Kubernetes says so in a condition, which then is stale.
+func rollBack(st *stage) {
+	link := st.page(st.id).doc.Find("#deploy-head a.btn.danger")
+	id, clicked := st.w.portal.confirm(st.t, link.AttrOr("href", ""))
+	st.ended(id, "Succeeded")
+	if took := time.Since(clicked); took > 2*stable {
+		st.t.Errorf("the rollback took %.1f s; its pods were there", took.Seconds())
+	}
+	if after := st.pods(); !subset(st.before, after) || len(after) != len(st.before) {
+		st.t.Errorf("pods %v served before, %v after the rollback", st.before, after)
+	}
+}
+
+// noSuchProgram sets a command beside the portal that the image does not have; the next deploy inherits it.
+func noSuchProgram(st *stage) {
+	st.kubectl("patch", "deployment", "api", `--patch={"spec":{"template":{"spec":{"containers":[{"name":"api","command":["/nope"]}]}}}}`)
+	st.ns.WaitDeployment(st.t, "api", "unhealthy", func(d *appsv1.Deployment) bool {
+		return d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas > 0 && !kubetest.Available(d)
+	})
 }
 
 func variables(pairs ...string) (out []corev1.EnvVar) {

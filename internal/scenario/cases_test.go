@@ -63,6 +63,13 @@ func images() []scenario {
 		{key: "deleted", name: "tag deleted between resolve and pull", keeps: true, within: definite, before: deleteAtPull,
 			status: "Failed", title: "Image not found",
 			sentence: says(`^Image not found: The registry has no tag ` + next + ` in acme/deleted\. It was deleted, or never pushed\.$`)},
+		{key: "overwritten", name: "tag pushed again between resolve and pull", keeps: true, within: definite, before: overwriteAtPull,
+			status: "Failed", title: "Image overwritten",
+			sentence: says(`^The image is gone: the tag ` + next + ` in acme/overwritten was pushed again and names another digest now\.$`)},
+		{key: "registry-away", name: "the node cannot reach the registry (deadline 20 s)", keeps: true, within: 25 * time.Second, before: cutAtPull,
+			template: func(d *appsv1.Deployment, _ *corev1.PodSpec) { d.Spec.ProgressDeadlineSeconds = seconds(20) },
+			status:   "Failed", title: "Registry unreachable from the node",
+			sentence: says(`^No progress for 20 s\. Container api of ` + pod + ` cannot start: ` + node + ` cannot reach the registry\.$`)},
 		{key: "pull-secret", name: "pull secret with a wrong password", keeps: true, within: definite,
 			before: func(st *stage) { st.pullSecret(giteaToken) }, ready: func(st *stage) { st.pullSecret("wrong") },
 			template: func(_ *appsv1.Deployment, p *corev1.PodSpec) {
@@ -101,5 +108,8 @@ func configuration() []scenario {
 		{key: "secret-volume", name: "missing Secret of a volume", keeps: true, within: definite, before: secret, ready: remove, template: mounted,
 			status: "Failed", title: "Secret missing",
 			sentence: says(`^Pod [a-z0-9]{5} cannot start: the Secret "api-env" that it mounts does not exist\.$`)},
+		{key: "command", name: "no such program, set outside the portal", keeps: true, within: definite, ready: noSuchProgram,
+			status: "Failed", title: "The container cannot be started",
+			sentence: says(`^Container api of ` + pod + ` cannot be started: exec: "/nope": stat /nope: no such file or directory\.$`)},
 	}
 }

@@ -33,7 +33,7 @@ type scenario struct {
 	within   time.Duration  // from the click to the verdict on an idle machine
 	keeps    bool           // the pods that served before serve still
 	shows    []string       // more that the outcome must say
-	then     func(*stage)   // after the verdict
+	then     func(*stage)   // after the verdict and kubectl's
 	no       []string       // what the page must not say
 }
 
@@ -87,12 +87,12 @@ func (w *world) play(t *testing.T, s scenario) result {
 	r := result{scenario: s, took: time.Since(clicked), status: p.text("#deploy-head .kicker .st"), sentence: p.text("#deploy-why")}
 	_, r.title, _ = strings.Cut(p.text("#deploy-outcome > .st"), ": ")
 	st.judge(p, r)
-	if s.then != nil {
-		s.then(st)
-	}
 	free()
 	free = func() {} // waiting for kubectl takes no place
 	r.kubectl = <-kubectl
+	if s.then != nil {
+		s.then(st)
+	}
 	return r
 }
 
