@@ -35,12 +35,13 @@ func crashes() []scenario {
 			},
 			status: "Failed", title: "Init container fails",
 			sentence: says(`^Init container migrate of ` + pod + ` ended with exit code 3 and was started again \d times\. It said: error: migration 0042 failed: column exists\.$`)},
-		{key: "sidecar", name: "sidecar crashes, the app is fine", within: crashing, containers: []string{"proxy"},
-			next:     image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal: no upstream", "EXIT_CODE", "4"),
-			template: withProxy,
-			status:   "Failed", title: "Crash loop",
+		{key: "sidecar", name: "sidecar crashes, the app is fine", within: 50 * time.Second, // between its ends the pod is ready, and the rollout goes on
+			containers: []string{"proxy"},
+			next:       image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal: no upstream", "EXIT_CODE", "4"),
+			template:   withProxy,
+			status:     "Failed", title: "Crash loop",
 			sentence: says(`^Container proxy of ` + pod + ` ended with exit code 4 and was started again \d times\. It said: fatal: no upstream\.$`)},
-		{key: "native-sidecar", name: "sidecar of the new kind crashes", keeps: true, within: crashing, containers: []string{"proxy"},
+		{key: "native-sidecar", name: "sidecar of the new kind crashes", keeps: true, within: crashing + 10*time.Second, containers: []string{"proxy"},
 			next:     image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal: no upstream", "EXIT_CODE", "4"),
 			template: withNativeProxy,
 			status:   "Failed", title: "Crash loop",
@@ -64,8 +65,7 @@ func withNativeProxy(_ *appsv1.Deployment, p *corev1.PodSpec) {
 
 // rollBack goes back when the deadline has long passed and Kubernetes says so in a condition, which then is stale.
 func rollBack(st *stage) {
-	link := st.page(st.id).doc.Find("#deploy-head a.btn.danger")
-	id, clicked := st.w.portal.confirm(st.t, link.AttrOr("href", ""))
+	id, clicked := st.w.portal.click(st.t, st.page(st.id), "#deploy-head .acts form")
 	st.ended(id, "Succeeded")
 	if took := time.Since(clicked); took > 2*stable {
 		st.t.Errorf("the rollback took %.1f s; its pods were there", took.Seconds())

@@ -180,7 +180,7 @@ func (st *stage) rolloutStatus(clicked time.Time) <-chan verdict {
 	slowly(st.t, time.Minute, "the patch is there", func() bool {
 		return st.live().Annotations["deploy-portal/deploy-id"] == fmt.Sprint(st.id)
 	})
-	argv := st.w.kubectl(st.ns.Name, "rollout", "status", "deployment/api", "--timeout=150s")
+	argv := st.w.kubectl(st.ns.Name, "rollout", "status", "deployment/api", "--timeout=90s")
 	done := make(chan verdict, 1)
 	cmd := exec.CommandContext(st.t.Context(), argv[0], argv[1:]...)
 	go func() {

@@ -210,13 +210,19 @@ func (p *page) fields(t testing.TB, selector string) form {
 // confirm opens a confirm page and clicks. It gives the id of the deploy that began, and when the click was.
 func (p *portal) confirm(t testing.TB, path string) (id int64, clicked time.Time) {
 	t.Helper()
-	f := p.get(t, path).fields(t, "form.sheet.form")
+	return p.click(t, p.get(t, path), "form.sheet.form")
+}
+
+// click sends a form of a page that starts a deploy.
+func (p *portal) click(t testing.TB, on *page, selector string) (id int64, clicked time.Time) {
+	t.Helper()
+	f := on.fields(t, selector)
 	clicked = time.Now()
 	answer := p.send(t, http.MethodPost, f.action, f.values)
 	to := answer.header.Get("Location")
 	id, err := strconv.ParseInt(strings.TrimPrefix(to, "/deploys/"), 10, 64)
 	if err != nil || answer.status != http.StatusSeeOther {
-		t.Fatalf("no deploy began: %s: %d %s\n%s", path, answer.status, to, answer.text("main"))
+		t.Fatalf("no deploy began: %s: %d %s\n%s", on.path, answer.status, to, answer.text("main"))
 	}
 	return id, clicked
 }
