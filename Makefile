@@ -46,6 +46,11 @@ test: ## Run every test: on a real control plane, real nodes, a real Gitea and i
 bench: ## Measure, and print each figure beside its target
 	build/bench.sh
 
+.PHONY: scenarios
+scenarios: ## Let rollouts fail on real nodes and read what the portal says (root on Linux)
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run --nodes=kubelet -- go test $(RACE) -timeout 30m -run TestScenarios -v ./internal/scenario -table $(CURDIR)/docs/scenarios.md
+
 .PHONY: demo
 demo: ## Show the portal at work, on a cluster with simulated nodes
 	go run -C devstack . demo

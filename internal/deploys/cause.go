@@ -95,6 +95,9 @@ func (j *judge) standing(key string, seen map[string]bool) time.Duration {
 
 var mountMissing = regexp.MustCompile(`(?i)(secret|configmap) "([^"]+)" not found`)
 
+// preemption is what the scheduler adds about throwing out other pods: true of nearly every pod that waits, and no help.
+var preemption = regexp.MustCompile(`\s*(no new claims to deallocate,?)?\s*preemption: .*$`)
+
 // podCause is what keeps a pod from having containers at all.
 func (j *judge) podCause(p Pod, seen map[string]bool) (Cause, bool) {
 	if p.Waiting == "" || p.Ready {
@@ -111,7 +114,7 @@ func (j *judge) podCause(p Pod, seen map[string]bool) (Cause, bool) {
 	}
 	if p.Scheduled.IsZero() {
 		c.Title = "No node takes the pod"
-		c.Sentence = fmt.Sprintf("Pod %s waits for a node: %s", p.Short(), sentence(p.Waiting))
+		c.Sentence = fmt.Sprintf("Pod %s waits for a node: %s", p.Short(), sentence(preemption.ReplaceAllString(p.Waiting, "")))
 		c.Advice = "Free or add capacity, or correct the pod's requests, node selector or tolerations."
 		return c, true
 	}
@@ -191,6 +194,9 @@ func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 	if c.Ready || restarts <= 0 && !down {
 		return Cause{}, false
 	}
+	if cause, ok := cannotStart(p, c, restarts); ok {
+		return cause, true
+	}
 	cause := Cause{Title: "Crash loop", Doomed: restarts >= crashLoops && down,
 		Advice: "Read the log, correct the app or its configuration, and deploy again."}
 	again := ""
@@ -208,10 +214,15 @@ func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 		cause.Sentence = fmt.Sprintf("%s was killed for using more memory than its limit%s%s.", who(p, c), limit(c), again)
 		cause.Advice = "Raise the memory limit, or find what the app holds."
 	}
+	if probe := j.killedByLiveness(c); probe != nil {
+		cause.Title = "Killed by its liveness probe"
+		cause.Sentence = fmt.Sprintf("%s was killed%s: its liveness probe failed, %s gave %s, at least %s.", who(p, c), again, probe.Ask, probe.Answer, times(probe.Fails))
+		cause.Advice = livenessAdvice
+	}
 	if c.Last != nil {
 		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromCluster, At: c.Last.Finished, Text: strings.TrimSpace("ended" + exit(c.Last) + " " + c.Last.Message)})
 	}
-	if line := telling(lines); line != "" && cause.Title != "Out of memory" {
+	if line := telling(lines); line != "" && cause.Title != "Out of memory" && cause.Title != "Killed by its liveness probe" {
 		cause.Sentence = strings.TrimSuffix(cause.Sentence, ".") + fmt.Sprintf(". It said: %s", sentence(line))
 	}
 	cause.Evidence = append(cause.Evidence, logEvidence(lines)...)
@@ -225,12 +236,15 @@ func limit(c Container) string {
 	return " of " + c.MemoryLimit
 }
 
+// buildAdvice names both architectures: which one the node has is not known here, and one of them the image has already.
+const buildAdvice = "Build the image for the node's architecture too, for example with docker buildx build --platform linux/amd64,linux/arm64."
+
 func execFormat(line string) bool { return strings.Contains(line, "exec format error") }
 
 func (j *judge) wrongArchitecture(p Pod, c Container, text string, lines []string) Cause {
 	cause := Cause{Title: "Wrong architecture", Doomed: true,
 		Sentence: fmt.Sprintf("%s cannot run on %s: exec format error. The image is for another architecture than the node.", who(p, c), p.Node),
-		Advice:   "Build the image for the node's architecture, for example with docker buildx build --platform linux/amd64.",
+		Advice:   buildAdvice,
 		Evidence: []Evidence{{Kind: FromCluster, Text: strings.TrimSpace(text)}}}
 	if cause.Evidence[0].Text == "" {
 		cause.Evidence = nil

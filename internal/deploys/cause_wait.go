@@ -32,7 +32,7 @@ func (j *judge) waitingCause(p Pod, c Container, key string, seen map[string]boo
 		cause = j.configCause(p, c, cause)
 		cause.Doomed = j.standing(key+"/config", seen) >= configGrace
 	case "CreateContainerError", "RunContainerError", "PostStartHookError":
-		if strings.Contains(c.Message, "exec format error") {
+		if strings.Contains(c.Message, "exec format error") || c.Last != nil && c.Last.Reason == startError {
 			return Cause{}, false // endedCause names it
 		}
 		cause.Title = "The container cannot be started"
@@ -47,6 +47,36 @@ func (j *judge) waitingCause(p Pod, c Container, key string, seen map[string]boo
 		return Cause{}, false
 	}
 	return cause, true
+}
+
+// startError is the reason of a container whose program the runtime could not even begin.
+const startError = "StartError"
+
+// runtimeWords are the layers of a runtime that a message comes through before it says what was wrong.
+var runtimeWords = regexp.MustCompile(`^.*(?:unable to start container process: |error during container init: )`)
+
+// cannotStart is a program that cannot be begun at all: it is not in the image, or may not be run. The second time says
+// that it was no accident of the node. Nothing of it is in a log, for nothing ran.
+func cannotStart(p Pod, c Container, restarts int32) (Cause, bool) {
+	if c.Last == nil || c.Last.Reason != startError || c.Last.Message == "" {
+		return Cause{}, false
+	}
+	words := strings.TrimSuffix(runtimeWords.ReplaceAllString(c.Last.Message, ""), ": unknown")
+	return Cause{Title: "The container cannot be started", Doomed: restarts > 0,
+		Sentence: fmt.Sprintf("%s cannot be started: %s", who(p, c), sentence(words)),
+		Advice:   "Correct the command in the pod template, or the image: it does not have this program, or may not run it.",
+		Evidence: []Evidence{{Kind: FromCluster, At: c.Last.Finished, Text: "ended" + exit(c.Last) + " " + c.Last.Message}}}, true
+}
+
+const livenessAdvice = "The app started and answered, and then failed this probe: see in the log why, or whether the probe asks for the right thing."
+
+// killedByLiveness gives the liveness probe of a container whose newest end it brought about, in this rollout.
+func (j *judge) killedByLiveness(c Container) *Probe {
+	probe := c.Liveness
+	if probe == nil || probe.Kills == 0 || probe.Fails == 0 || probe.LastKill.Before(j.b.T0) || c.Last == nil || c.Last.Finished.Before(probe.LastKill) {
+		return nil
+	}
+	return probe
 }
 
 func first(list ...string) string {
@@ -112,7 +142,7 @@ func (j *judge) pullCause(p Pod, c Container, cause Cause, key string, seen map[
 	case platformRe.MatchString(c.Message):
 		cause.Title, cause.Doomed = "No image for this architecture", true
 		cause.Sentence = fmt.Sprintf("%s cannot start: the image is not built for the architecture of %s%s.", who(p, c), orNode(p.Node), builtFor(f.Platforms, j.b.To.Platforms))
-		cause.Advice = "Build the image for the node's architecture, for example with docker buildx build --platform linux/amd64."
+		cause.Advice = buildAdvice
 	case refusedRe.MatchString(c.Message):
 		cause.Title = "The registry refuses the node"
 		cause.Doomed = f.Asked && j.standing(key+"/refused", seen) >= configGrace

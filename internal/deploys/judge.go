@@ -249,7 +249,11 @@ func (j *judge) crashedInWindow(_ []Cause) (Verdict, bool) {
 				Sentence: fmt.Sprintf("%s ended%s after all pods were ready, within the %s in which they must stay well.",
 					who(p, c), exit(c.Last), short(j.b.App.Stability)),
 				Advice: "Read the log: it starts, answers its probes, and then ends."}
-			if line := telling(lines); line != "" {
+			if probe := j.killedByLiveness(c); probe != nil {
+				cause.Sentence = fmt.Sprintf("%s was killed by its liveness probe after all pods were ready, within the %s in which they must stay well: %s gave %s, at least %s.",
+					who(p, c), short(j.b.App.Stability), probe.Ask, probe.Answer, times(probe.Fails))
+				cause.Advice = livenessAdvice
+			} else if line := telling(lines); line != "" {
 				cause.Sentence += " It said: " + sentence(line)
 			}
 			return failed(cause), true

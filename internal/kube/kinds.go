@@ -109,6 +109,7 @@ func trimContainers(all []corev1.Container) []corev1.Container {
 		kept[i] = corev1.Container{
 			Name: c.Name, Image: c.Image, Ports: c.Ports, RestartPolicy: c.RestartPolicy,
 			StartupProbe: c.StartupProbe, ReadinessProbe: c.ReadinessProbe, LivenessProbe: c.LivenessProbe,
+			Resources: corev1.ResourceRequirements{Limits: c.Resources.Limits},
 		}
 	}
 	return kept

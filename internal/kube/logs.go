@@ -25,6 +25,11 @@ const (
 // escapes are terminal sequences: CSI, OSC and the two-character ones.
 var escapes = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])`)
 
+// lost is what a kubelet answers, with status 200, in place of a log that it has thrown away with its container. A
+// container that restarts does that all the time.
+var lost = regexp.MustCompile(`^(?:failed to try resolving symlinks in path "[^"\n]*": [^\n]*: no such file or directory|` +
+	`unable to retrieve container logs for [a-z-]+://[0-9a-f]+)\s*$`)
+
 // Logs implements deploys.Cluster.
 func (c *Cluster) Logs(ctx context.Context, t deploys.Target, pod, container string, previous bool) ([]string, error) {
 	e, err := c.env(t.Env)
@@ -38,6 +43,8 @@ func (c *Cluster) Logs(ctx context.Context, t deploys.Target, pod, container str
 		VersionedParams(&corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}, e.site.wire.params).
 		MaxRetries(0).Do(ctx).Raw()
 	switch {
+	case err == nil && lost.Match(text):
+		return nil, errs.New(errs.NotFound, "The log of container %s of pod %s is not on its node any more.", container, pod)
 	case err == nil:
 		return plainLines(text), nil
 	case apierrors.IsNotFound(err), apierrors.IsBadRequest(err): // no such pod; no container, or none before this one

@@ -37,6 +37,23 @@ func FuzzPlainLines(f *testing.F) {
 	})
 }
 
+// TestLostLog: a kubelet's excuse is not what the program said, and a program may say much the same.
+func TestLostLog(t *testing.T) {
+	const path = "/var/log/pods/t-1_api-5799d45c5f-m7l6p_b5bbe03b/migrate/1.log"
+	for text, want := range map[string]bool{
+		`failed to try resolving symlinks in path "` + path + `": lstat ` + path + `: no such file or directory`: true,
+		"unable to retrieve container logs for containerd://0123abcd":                                            true,
+		"starting\nfailed to try resolving symlinks in path \"/x\": lstat /x: no such file or directory":         false,
+		"failed to try resolving symlinks in path \"/x\": lstat /x: no such file or directory\nexit 1":           false,
+		"error: migration 0042 failed: column exists":                                                            false,
+		"": false,
+	} {
+		if got := lost.MatchString(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestDifferences(t *testing.T) {
 	template := func(change func(*corev1.Container)) *corev1.PodTemplateSpec {
 		c := corev1.Container{Name: "api", Image: "a:1", Env: []corev1.EnvVar{{Name: "DB", Value: "s3cret-canary"},

@@ -80,16 +80,23 @@ func waiting(p *corev1.Pod, containers []deploys.Container, told []said) string 
 			return "" // something began, or the container itself says what is wrong
 		}
 	}
-	var newest, hint said
+	var newest, missing, hint said
 	for _, e := range told {
 		switch e.reason {
 		case "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedScheduling":
 			if !e.last.Before(newest.last) {
 				newest = e
 			}
+			if strings.HasSuffix(e.message, " not found") {
+				missing = e
+			}
 		case "FailedToRetrieveImagePullSecret":
 			hint = e // the pull may work without it: it only counts when nothing else is said
 		}
+	}
+	if newest.reason == "FailedMount" && missing.reason == "FailedMount" {
+		// A busy node also fails, for a while, to mount the token that every pod has: that hides no missing Secret.
+		newest = missing
 	}
 	if newest.reason == "" {
 		newest = hint

@@ -1,0 +1,4 @@
+package kube
+
+// Trim is what an object goes through on its way into a cache.
+var Trim = trim

@@ -1,0 +1,96 @@
+package scenario_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// result is what became of a scenario.
+type result struct {
+	scenario
+	status, title, sentence string
+	took                    time.Duration
+	kubectl                 verdict
+}
+
+// TestScenarios plays every scenario and prints what the portal said, and when, beside kubectl.
+func TestScenarios(t *testing.T) {
+	began := time.Now()
+	all := chosen(t, scenarios())
+	w := newWorld(t, all)
+	var mu sync.Mutex
+	results := map[string]result{}
+	t.Run("all", func(t *testing.T) {
+		for _, s := range all {
+			t.Run(s.key, func(t *testing.T) {
+				t.Parallel()
+				r := w.play(t, s)
+				mu.Lock()
+				defer mu.Unlock()
+				results[s.key] = r
+			})
+		}
+	})
+	text := table(all, results)
+	t.Logf("%d scenarios in %.0f s\n%s", len(all), time.Since(began).Seconds(), text)
+	if *tableFile != "" && !t.Failed() {
+		if err := os.WriteFile(*tableFile, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// table writes the results as Markdown.
+func table(all []scenario, results map[string]result) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# What the portal says, and when
+
+Measured on real nodes by "make scenarios". Seconds count from the click. Beside it "kubectl rollout status" of the same
+rollout; it knows only the deadline for progress, which Kubernetes sets to 600 s and these Deployments shorten to %d s or
+less.
+
+| scenario | verdict | cause | s | the sentence | kubectl, s | its words |
+|---|---|---|---:|---|---:|---|
+`, deadline)
+	for _, s := range all {
+		r, ok := results[s.key]
+		if !ok {
+			fmt.Fprintf(&b, "| %s | not played to its end | | | | | |\n", s.name)
+			continue
+		}
+		cells := []string{s.name, r.status, r.title, fmt.Sprintf("%.1f", r.took.Seconds()), r.sentence, fmt.Sprintf("%.1f", r.kubectl.took.Seconds()), r.kubectl.words}
+		for i, c := range cells {
+			cells[i] = strings.ReplaceAll(c, "|", "\\|")
+		}
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
+	}
+	return b.String()
+}
+
+// kubectl is the command line of kubectl in a namespace.
+func (w *world) kubectl(namespace string, args ...string) []string {
+	return append(slices.Clone(w.command), append([]string{"--namespace=" + namespace}, args...)...)
+}
+
+// kubectlCommand reads the command line of kubectl from devstack's description: kubetest's own Kubectl waits and fails the
+// test, and "rollout status" is expected to fail beside a scenario.
+func kubectlCommand(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(os.Getenv("DEVSTACK"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info struct {
+		Kubectl []string `json:"kubectl"`
+	}
+	if err := json.Unmarshal(text, &info); err != nil {
+		t.Fatal(err)
+	}
+	return info.Kubectl
+}

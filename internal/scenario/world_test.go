@@ -1,0 +1,123 @@
+package scenario_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"deployportal/internal/gitea/giteatest"
+	"deployportal/internal/kube/kubetest"
+)
+
+// Tags of every scenario's repository: what runs at first, and what is deployed over it.
+const (
+	good   = "a1a1a1a"
+	next   = "b2b2b2b"
+	middle = "c3c3c3c" // good as well, where a scenario needs a deploy before its own
+)
+
+// deadline is progressDeadlineSeconds of the Deployments where a scenario says nothing else. Kubernetes' own 600 s would
+// make kubectl, for comparison, take ten minutes to each failure.
+const deadline = 60
+
+// world is what all scenarios share.
+type world struct {
+	cluster *kubetest.Cluster
+	gitea   *giteatest.Server
+	host    string // of the registry, as it stands in image strings
+	portal  *portal
+	spaces  map[string]*kubetest.Namespace
+	pushed  map[string]kubetest.Pushed // by "key:tag"
+	command []string                   // kubectl
+	slots   chan struct{}              // how many scenarios roll out at a time
+}
+
+// newWorld pushes every image, makes every namespace and starts the portal.
+func newWorld(t *testing.T, all []scenario) *world {
+	t.Helper()
+	w := &world{cluster: kubetest.NeedKubelet(t), spaces: map[string]*kubetest.Namespace{}, pushed: map[string]kubetest.Pushed{}, slots: make(chan struct{}, 6)}
+	w.command = kubectlCommand(t)
+	w.gitea = giteatest.New(giteatest.Options{
+		Accounts: []giteatest.Account{{Name: "portal", Token: giteaToken}},
+		Public:   true, // the nodes have no credentials
+	})
+	server := httptest.NewServer(w.gitea.Handler())
+	t.Cleanup(server.Close)
+	w.host = strings.TrimPrefix(server.URL, "http://") // a loopback address: the nodes share the machine's network, and speak plain http to it
+
+	var images []kubetest.Image
+	for _, s := range all {
+		images = append(images, s.image(good, kubetest.Image{}), s.image(middle, kubetest.Image{}), s.image(next, s.next))
+	}
+	for i, p := range w.cluster.Push(t, w.host, kubetest.Login{Username: "portal", Password: giteaToken}, images...) {
+		w.pushed[strings.TrimPrefix(images[i].Repository, "acme/")+":"+images[i].Tag] = p
+	}
+
+	var environments, apps strings.Builder
+	kubeconfig := ""
+	for _, s := range all {
+		ns := w.cluster.Namespace(t)
+		w.spaces[s.key] = ns
+		if kubeconfig == "" {
+			kubeconfig = ns.PortalKubeconfig // one ServiceAccount has its rights in every namespace
+		}
+		fmt.Fprintf(&environments, "- {name: %s, namespace: %s, kubeconfig: %q}\n", s.key, ns.Name, kubeconfig)
+		fmt.Fprintf(&apps, "- {name: %s, image: acme/%s, environments: [%s], workload: api, containers: [%s]}\n",
+			s.key, s.key, s.key, strings.Join(append([]string{"api"}, s.containers...), ", "))
+	}
+	binary, database := build(t)
+	dir := t.TempDir()
+	token, config := filepath.Join(dir, "token"), filepath.Join(dir, "portal.yaml")
+	for name, content := range map[string]string{token: giteaToken + "\n", config: fmt.Sprintf(`
+listen: 127.0.0.1:0
+database: %q
+gitea: {url: %q, user: portal, token_file: %q}
+environments:
+%sapps:
+%s`, database, server.URL, token, environments.String(), apps.String())} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.portal = serve(t, binary, config)
+	return w
+}
+
+// image is an image of a scenario. Its name is in the content, so that no node has it before its own scenario comes.
+func (s scenario) image(tag string, i kubetest.Image) kubetest.Image {
+	env := map[string]string{"WORKLOAD_NAME": "acme/" + s.key, "WORKLOAD_VERSION": tag}
+	if i.Variant != "" {
+		env["WORKLOAD_VERSION"] = good // the same content
+	}
+	for name, value := range i.Env {
+		env[name] = value
+	}
+	i.Repository, i.Tag, i.Env = "acme/"+s.key, tag, env
+	return i
+}
+
+// app is the Deployment of every scenario: probes that are quick to answer, and a grace that a polite app does not need.
+func app(s scenario) kubetest.Option {
+	return func(d *appsv1.Deployment) {
+		progress, grace := int32(deadline), int64(5)
+		d.Spec.ProgressDeadlineSeconds = &progress
+		d.Spec.Template.Spec.TerminationGracePeriodSeconds = &grace
+		d.Spec.Template.Spec.Containers[0].StartupProbe = probe("/healthz", 30)
+		d.Spec.Template.Spec.Containers[0].ReadinessProbe = probe("/api/health", 3)
+		if s.template != nil {
+			s.template(d, &d.Spec.Template.Spec)
+		}
+	}
+}
+
+func probe(path string, failures int32) *corev1.Probe {
+	get := &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(8000)}
+	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: get}, PeriodSeconds: 1, FailureThreshold: failures}
+}
