@@ -132,11 +132,16 @@ func (j *judge) verdict() Verdict {
 	causes := j.causes()
 	for _, decide := range []func([]Cause) (Verdict, bool){j.crashedInWindow, j.complete, j.doomed, j.refused, j.late} {
 		if v, ok := decide(causes); ok {
-			v.Causes = causes
+			v.Causes = loud(causes)
 			return v
 		}
 	}
-	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: causes}
+	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: loud(causes)}
+}
+
+// loud leaves out what a good start shows too.
+func loud(causes []Cause) []Cause {
+	return slices.DeleteFunc(slices.Clone(causes), func(c Cause) bool { return c.Quiet })
 }
 
 // superseded is rule 1: the object is another one, or its template is not ours any more. A higher generation alone
