@@ -221,8 +221,12 @@ func (j *judge) hold(proof Proof) Verdict {
 		return Verdict{Phase: PhaseHolding, Ends: ends, Again: ends,
 			Sentence: fmt.Sprintf("%s ready; must stay well until %s.", count(j.r.Desired, j.r.Desired), clock(ends))}
 	}
-	v := Verdict{Status: Succeeded, Sentence: fmt.Sprintf("%s run %s and stayed well for %s.",
-		count(j.r.Desired, j.r.Desired), j.b.To.Short(), short(j.b.App.Stability))}
+	run := "run"
+	if j.r.Desired == 1 {
+		run = "runs"
+	}
+	v := Verdict{Status: Succeeded, Sentence: fmt.Sprintf("%s %s %s and stayed well for %s.",
+		count(j.r.Desired, j.r.Desired), run, j.b.To.Short(), short(j.b.App.Stability))}
 	if proof == Unresolvable {
 		v.Note = "digest pinned, not proven: the registry could not tell what image the node reports"
 		if _, _, pinned := SplitImage(j.b.To.Images[j.b.App.Containers[0]]); pinned == "" {
