@@ -18,6 +18,7 @@ type Cause struct {
 	Pod       string     `json:"pod,omitempty"`
 	Container string     `json:"container,omitempty"`
 	Doomed    bool       `json:"doomed,omitempty"` // waiting will not help
+	Quiet     bool       `json:"-"`                // part of a good start so far; told only when the time is up
 }
 
 // Evidence is one thing that shows a cause.
@@ -148,7 +149,10 @@ func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause,
 	}
 	for _, probe := range []*Probe{c.Startup, c.Readiness} {
 		if probe != nil && probe.Fails > 0 && !c.Ready && c.State == "running" && !probe.LastFail.Before(c.Since) {
-			return notReady(p, c, probe), true
+			cause := notReady(p, c, probe)
+			// An app that starts says no until it is up: that is what its probes' patience is for.
+			cause.Quiet = probe == c.Startup || probe.Fails < probe.Threshold
+			return cause, true
 		}
 	}
 	return Cause{}, false

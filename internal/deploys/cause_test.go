@@ -187,10 +187,10 @@ func TestRecorded(t *testing.T) {
 		{"secret", nil, deploys.PullFact{}, "Secret missing", `^Container api of pod \w{5} cannot start: the Secret "api-secrets" it refers to does not exist\.$`},
 		{"secret-key", nil, deploys.PullFact{}, "Key missing in Secret", `^Container api of pod \w{5} cannot start: the Secret "api-secrets" has no key "database-password"\.$`},
 		{"secret-volume", nil, deploys.PullFact{}, "Secret missing", `^Pod \w{5} cannot start: the Secret "api-tls" that it mounts does not exist\.$`},
-		{"starting", nil, deploys.PullFact{}, "Not ready", `^Container api of pod \w{5} runs, but is not ready: GET /api/health on port 8000 gave connection refused, at least `},
+		{"starting", nil, deploys.PullFact{}, "", ""}, // a good start looks like this too
 		{"startup404", []string{"listening on :8000"}, deploys.PullFact{}, "The startup probe gets 404",
 			`^Container api of pod \w{5} runs, but GET \S+ on port 8000 was answered with HTTP 404 at least \d+ times in its whole budget of \d+ s\.$`},
-		{"unready", nil, deploys.PullFact{}, "Not ready", `^Container api of pod \w{5} runs, but is not ready: GET \S+ on port 8000 gave HTTP 503, at least `},
+		{"unready", nil, deploys.PullFact{}, "", ""}, // so far: fewer failures than its probe allows
 	} {
 		t.Run(c.folder, func(t *testing.T) {
 			o, last := recorded(t, c.folder)

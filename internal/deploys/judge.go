@@ -132,11 +132,16 @@ func (j *judge) verdict() Verdict {
 	causes := j.causes()
 	for _, decide := range []func([]Cause) (Verdict, bool){j.crashedInWindow, j.complete, j.doomed, j.refused, j.late} {
 		if v, ok := decide(causes); ok {
-			v.Causes = causes
+			v.Causes = loud(causes)
 			return v
 		}
 	}
-	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: causes}
+	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: loud(causes)}
+}
+
+// loud leaves out what a good start shows too.
+func loud(causes []Cause) []Cause {
+	return slices.DeleteFunc(slices.Clone(causes), func(c Cause) bool { return c.Quiet })
 }
 
 // superseded is rule 1: the object is another one, or its template is not ours any more. A higher generation alone
@@ -216,8 +221,12 @@ func (j *judge) hold(proof Proof) Verdict {
 		return Verdict{Phase: PhaseHolding, Ends: ends, Again: ends,
 			Sentence: fmt.Sprintf("%s ready; must stay well until %s.", count(j.r.Desired, j.r.Desired), clock(ends))}
 	}
-	v := Verdict{Status: Succeeded, Sentence: fmt.Sprintf("%s run %s and stayed well for %s.",
-		count(j.r.Desired, j.r.Desired), j.b.To.Short(), short(j.b.App.Stability))}
+	run := "run"
+	if j.r.Desired == 1 {
+		run = "runs"
+	}
+	v := Verdict{Status: Succeeded, Sentence: fmt.Sprintf("%s %s %s and stayed well for %s.",
+		count(j.r.Desired, j.r.Desired), run, j.b.To.Short(), short(j.b.App.Stability))}
 	if proof == Unresolvable {
 		v.Note = "digest pinned, not proven: the registry could not tell what image the node reports"
 		if _, _, pinned := SplitImage(j.b.To.Images[j.b.App.Containers[0]]); pinned == "" {

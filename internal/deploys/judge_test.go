@@ -163,6 +163,7 @@ func TestJudge(t *testing.T) {
 		{"one bad probe is no failure (samson#1567)", deploys.Facts{}, []look{{10, starting(func(_ *deploys.Pod, c *deploys.Container) {
 			c.Readiness = &deploys.Probe{Ask: "GET / on port 80", Fails: 1, HTTP: 503, Answer: "HTTP 503", LastFail: sec(9)}
 		})}}, deploys.Running, ""},
+		{"readiness never passes: told when the time is up", deploys.Facts{}, []look{{1, unready(1)}, {602, unready(9)}}, deploys.Failed, "runs, but is not ready: GET / on port 80 gave HTTP 503, at least 9 times."},
 		{"startup probe: 404 through one budget (samson#3938)", deploys.Facts{}, []look{{63, startupProbe(404, "HTTP 404", 1)}}, deploys.Failed, "GET /admin/ on port 3000 was answered with HTTP 404 at least 12 times in its whole budget of 1 min."},
 		{"startup probe: 503 through one budget", deploys.Facts{}, []look{{63, startupProbe(503, "HTTP 503", 1)}}, deploys.Running, ""},
 		{"startup probe: refused through two", deploys.Facts{}, []look{{125, startupProbe(0, "connection refused", 2)}}, deploys.Failed, "connection refused"},
@@ -234,6 +235,21 @@ func progressing() (out []look) {
 		out = append(out, look{at, with(rolling(), func(r *deploys.Rollout) { r.Updated = int32(i); r.Replicas = 3 + int32(i) })})
 	}
 	return out
+}
+
+func unready(fails int32) deploys.Rollout {
+	return starting(func(_ *deploys.Pod, c *deploys.Container) {
+		c.Readiness = &deploys.Probe{Ask: "GET / on port 80", Threshold: 3, Fails: fails, HTTP: 503, Answer: "HTTP 503", LastFail: sec(9)}
+	})
+}
+
+// TestQuietCauses: an app that starts is not in trouble because its probes fail; one that fails for long is.
+func TestQuietCauses(t *testing.T) {
+	for fails, want := range map[int32]int{1: 0, 3: 1} {
+		if v, _ := deploys.Judge(basis, deploys.Facts{}, deploys.Memory{}, unready(fails), sec(10)); len(v.Causes) != want {
+			t.Errorf("%d failures give %d causes, want %d", fails, len(v.Causes), want)
+		}
+	}
 }
 
 func unschedulable() deploys.Rollout {
