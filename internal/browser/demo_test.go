@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,14 +94,21 @@ func startDemo() (*demo, error) {
 	d.cmd.Dir = root
 	d.cmd.Env = append(os.Environ(), "PWD="+root)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that it can be interrupted as from a keyboard
-	if err := d.cmd.Start(); err != nil {
+	d.cmd.SysProcAttr = ownGroup()
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the demo is to end with this process, but the kernel looks at the thread that began it
+		defer runtime.UnlockOSThread()
+		err := d.cmd.Start()
+		started <- err
+		if err == nil {
+			d.err = d.cmd.Wait()
+			close(d.ended)
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, err
 	}
-	go func() {
-		d.err = d.cmd.Wait()
-		close(d.ended)
-	}()
 	if err := d.ready(); err != nil {
 		return nil, errors.Join(err, d.stop())
 	}

@@ -17,7 +17,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
@@ -86,11 +85,13 @@ func readShot(t *testing.T, name string) image.Image {
 // writeShot writes a picture in the 256 colours that are most used in it: these pages have few, and files stay small.
 func writeShot(t *testing.T, name string, img image.Image) {
 	t.Helper()
-	often := map[color.RGBA]int{}
 	box := img.Bounds()
+	src := image.NewRGBA(box)
+	draw.Draw(src, box, img, box.Min, draw.Src)
+	often := map[color.RGBA]int{}
 	for y := box.Min.Y; y < box.Max.Y; y++ {
 		for x := box.Min.X; x < box.Max.X; x++ {
-			often[color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)]++
+			often[src.RGBAAt(x, y)]++
 		}
 	}
 	colours := slices.SortedFunc(maps.Keys(often), func(a, b color.RGBA) int { return often[b] - often[a] })
@@ -98,7 +99,15 @@ func writeShot(t *testing.T, name string, img image.Image) {
 	for _, c := range colours[:min(len(colours), 256)] {
 		flat.Palette = append(flat.Palette, c)
 	}
-	draw.Draw(flat, box, img, box.Min, draw.Src)
+	nearest := map[color.RGBA]uint8{}
+	for _, c := range colours {
+		nearest[c] = uint8(flat.Palette.Index(c))
+	}
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			flat.SetColorIndex(x, y, nearest[src.RGBAAt(x, y)])
+		}
+	}
 	var b bytes.Buffer
 	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, flat); err != nil {
 		t.Fatal(err)
@@ -122,13 +131,11 @@ func (p *tab) shoot(name, path string) {
 		} else {
 			p.must("be a screen", chromedp.EmulateViewport(look.width, 900, chromedp.EmulateScale(float64(look.scale))))
 		}
-		p.must("hide scroll bars", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-			_, err := cdp.Call(ctx, t, emulation.SetScrollbarsHidden, emulation.SetScrollbarsHiddenParams{Hidden: true})
-			return err
-		}))
 		p.scheme(look.scheme)
 		p.open(path)
 		p.until("the page is live, or is not to be", `!document.querySelector("#stream:not([data-done])") || document.querySelector("#live").dataset.state === "ok"`)
+		// The room that is kept for a scroll bar is no part of the picture.
+		get[bool](p, `Object.assign(document.documentElement.style, {scrollbarGutter: "auto", overflow: "hidden"}) && true`)
 		height := min(get[float64](p, `document.documentElement.getBoundingClientRect().height`), tallest)
 		shot, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) ([]byte, error) {
 			got, err := cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{
