@@ -171,7 +171,7 @@ func stopDemo() error {
 	}
 	entries, bad := os.ReadDir(d.state)
 	for _, e := range entries {
-		if e.Name() != "logs" && e.Name() != "lock" { // a lock file stays: who removes one may take it from the next
+		if e.Name() != "logs" && e.Name() != "lock" { // an empty file that is only ever locked
 			err = errors.Join(err, fmt.Errorf("%s is left in the state folder", e.Name()))
 		}
 	}

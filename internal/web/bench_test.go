@@ -74,7 +74,9 @@ func fanOut(b *testing.B, viewers int) {
 	}
 	slices.Sort(worst)
 	b.ReportMetric(perViewer/1024, "KiB/viewer")
+	b.ReportMetric(80, "target-KiB/viewer") // 2,000 viewers within 160 MiB
 	b.ReportMetric(float64(worst[len(worst)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(250, "target-p99-ms")
 	b.ReportMetric(float64(worst[len(worst)-1].Microseconds())/1000, "max-ms")
 }
 
