@@ -210,11 +210,12 @@ func (p *tab) click(selector string) {
 	p.must("click "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
 
-// follow clicks and waits until the page that it leads to is there.
+// follow clicks and waits until the page that it leads to is there, also where that has the same path.
 func (p *tab) follow(selector, path string) {
 	p.t.Helper()
+	p.until("there is "+selector, `(window.left = true) && document.querySelector(`+quote(selector)+`)`)
 	p.click(selector)
-	p.until(path+" is open", arrived(path))
+	p.until(path+" is open", `!window.left && `+arrived(path))
 }
 
 // arrived is the condition that a page is open and read to its end.
