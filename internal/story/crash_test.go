@@ -54,8 +54,13 @@ func watching(w *world) (int64, *hold) {
 func waitingItsTurn(w *world) (int64, *hold) {
 	first := w.ana.deploy(unready)
 	w.until("the first patch to be recorded", func() bool { return w.row(first).patched })
+	confirm := fmt.Sprintf("%s&replaces=%d", confirmPath(v2), first)
+	w.until("the caches to have the first patch", func() bool {
+		_, fields := w.ana.get(confirm).fields(confirmForm)
+		return fields.Get("seen_from") == w.digest(unready)
+	})
 	h := w.gate.hold(isLook, false)
-	id := w.ana.ask(fmt.Sprintf("%s&replaces=%d", confirmPath(v2), first)).deployID()
+	id := w.ana.ask(confirm).deployID()
 	w.reached(h)
 	if r := w.row(id); r.status != "pending" {
 		w.t.Errorf("deploy %d is %s, want pending", id, r.status)
