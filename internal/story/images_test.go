@@ -49,7 +49,7 @@ func TestFailingImages(t *testing.T) {
 				t.Fatalf("the page offers %q", p.text("#deploy-head .acts"))
 			}
 			back := p.submit(w.ana, oneClick, nil).deployID()
-			w.over(back, "succeeded", "run "+v1)
+			w.over(back, "succeeded", v1+" and stayed well")
 			w.runs(w.pinned(v1))
 			if after := w.pods(); name != "dies inside the window" && !slices.Equal(before, after) {
 				t.Errorf("pods %v before, %v after the rollback", before, after)
