@@ -12,24 +12,30 @@ import (
 
 const (
 	pollEvery  = 60 * time.Second
+	lookAgain  = 500 * time.Millisecond // while there is no app: right after a start the cluster has not named any
 	maxBackoff = 5 * time.Minute
 	parallel   = 4
 )
 
-// Run keeps the lists of the apps fresh until ctx ends: all of them at once, then every 60 s, at most 4 at a time.
+// Run keeps the lists of the apps fresh until ctx ends: all of them as soon as there are any, then every 60 s, at most 4 at a time.
 // While Gitea cannot be reached it asks less and less often, up to every 5 min, and for one app only. It returns when
 // its last call has ended.
 func (c *Client) Run(ctx context.Context, apps func() []deploys.App) {
 	for failed := 0; ; {
-		if c.round(ctx, distinct(apps()), failed > 0) {
+		list := distinct(apps())
+		if c.round(ctx, list, failed > 0) {
 			failed = 0
 		} else {
 			failed++
 		}
+		wait := backoff(failed)
+		if len(list) == 0 {
+			wait = lookAgain
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.after(backoff(failed)):
+		case <-c.after(wait):
 		}
 	}
 }

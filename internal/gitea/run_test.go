@@ -3,6 +3,7 @@ package gitea
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,10 @@ type turns struct {
 }
 
 func start(t *testing.T, w *world, apps ...deploys.App) *turns {
+	return startWith(t, w, func() []deploys.App { return apps })
+}
+
+func startWith(t *testing.T, w *world, apps func() []deploys.App) *turns {
 	tu := &turns{asked: make(chan time.Duration), on: make(chan time.Time)}
 	w.after = func(d time.Duration) <-chan time.Time {
 		select {
@@ -29,10 +34,35 @@ func start(t *testing.T, w *world, apps ...deploys.App) *turns {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.Run(ctx, func() []deploys.App { return apps })
+		w.Run(ctx, apps)
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
 	return tu
+}
+
+// Where the cluster names the apps there are none for the first moment. Their lists must not wait a minute for that.
+func TestRunWaitsForTheFirstApp(t *testing.T) {
+	w := newWorld(t)
+	w.history(3)
+	w.push(0, 2, giteatest.MultiArch())
+	var known atomic.Bool
+	tu := startWith(t, w, func() []deploys.App {
+		if known.Load() {
+			return []deploys.App{w.app}
+		}
+		return nil
+	})
+	if d := waitFor(t, tu.asked); d != lookAgain {
+		t.Errorf("waits %s for the first app, want %s", d, lookAgain)
+	}
+	known.Store(true)
+	tu.on <- time.Time{}
+	if d := waitFor(t, tu.asked); d != pollEvery {
+		t.Errorf("waits %s, want %s", d, pollEvery)
+	}
+	if l := w.Cached(w.app); len(l.Images) != 2 {
+		t.Errorf("list %+v", l)
+	}
 }
 
 func TestRunKeepsListsFresh(t *testing.T) {
