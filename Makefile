@@ -54,6 +54,7 @@ scenarios: ## Let rollouts fail on real nodes and read what the portal says (roo
 
 .PHONY: demo
 demo: ## Show the portal at work, on a cluster with simulated nodes
+	@echo "building the driver of the demo (first time: about half a minute)"
 	go run -C devstack . demo
 
 .PHONY: dev
