@@ -107,25 +107,26 @@ func (st *stage) ended(id int64, status string) {
 }
 
 // deleteAtPull deletes the tag in the moment in which a node asks for the image: the portal has resolved it by then.
-func deleteAtPull(st *stage) { st.atPull(func(image string) { st.w.gitea.DeleteTag(image, next) }) }
+func deleteAtPull(st *stage) { st.atPull(func(image, tag string) { st.w.gitea.DeleteTag(image, tag) }) }
 
 // overwriteAtPull pushes something else under the tag in that moment.
 func overwriteAtPull(st *stage) {
 	var once sync.Once
-	st.atPull(func(image string) {
-		once.Do(func() { st.w.gitea.PushImage(image, next, giteatest.MultiArch()) })
+	st.atPull(func(image, tag string) {
+		once.Do(func() { st.w.gitea.PushImage(image, tag, giteatest.MultiArch()) })
 	})
 }
 
 // cutAtPull breaks the connection of every node that asks.
-func cutAtPull(st *stage) { st.atPull(func(string) { panic(http.ErrAbortHandler) }) }
+func cutAtPull(st *stage) { st.atPull(func(string, string) { panic(http.ErrAbortHandler) }) }
 
 // atPull calls f whenever a node asks for the image that is deployed, before the answer.
-func (st *stage) atPull(f func(image string)) {
-	image, digest := "acme/"+st.s.key, st.w.pushed[st.s.key+":"+next].Digest
+func (st *stage) atPull(f func(image, tag string)) {
+	image, tag := "acme/"+st.s.key, st.tag
+	digest := st.w.pushed[st.s.key+":"+tag].Digest
 	st.w.gitea.Intercept(func(w http.ResponseWriter, r *http.Request, onward http.Handler) {
 		if strings.HasPrefix(r.UserAgent(), "containerd/") && strings.HasSuffix(r.URL.Path, image+"/manifests/"+digest) {
-			f(image)
+			f(image, tag)
 		}
 		onward.ServeHTTP(w, r)
 	})

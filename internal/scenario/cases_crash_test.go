@@ -24,7 +24,7 @@ func crashes() []scenario {
 			shows:    []string{"Not as in the last good deploy:", "container api, variable DATABASE_NAME: value ", "container api, variable WORKLOAD_CRASH_AFTER: value "}},
 		{key: "oom", name: "out of memory", keeps: true, within: crashing, next: image("EAT_MIB", "200"),
 			template: func(_ *appsv1.Deployment, p *corev1.PodSpec) {
-				p.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}
+				p.Containers[0].Resources.Limits = memory("64Mi")
 			},
 			status: "Failed", title: "Out of memory",
 			sentence: says(`^Container api of ` + pod + ` was killed for using more memory than its limit of 64Mi and was started again \d times\.$`)},
@@ -81,6 +81,10 @@ func noSuchProgram(st *stage) {
 	st.ns.WaitDeployment(st.t, "api", "unhealthy", func(d *appsv1.Deployment) bool {
 		return d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas > 0 && !kubetest.Available(d)
 	})
+}
+
+func memory(limit string) corev1.ResourceList {
+	return corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(limit)}
 }
 
 func variables(pairs ...string) (out []corev1.EnvVar) {

@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -30,12 +31,21 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// build makes the portal, with the race detector, and a database with ana in it.
-func build(t *testing.T) (binary, database string) {
+// build makes the portal, with the race detector, and a database with ana in it. Overlay is for "go build -overlay": source
+// files in whose place others are compiled.
+func build(t *testing.T, overlay map[string]string) (binary, database string) {
 	t.Helper()
 	dir := t.TempDir()
 	binary, database = filepath.Join(dir, "portal"), filepath.Join(dir, "portal.db")
-	if out, err := exec.Command("go", "build", "-race", "-o", binary, "deployportal/cmd/portal").CombinedOutput(); err != nil {
+	text, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(replaced, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-race", "-overlay", replaced, "-o", binary, "deployportal/cmd/portal").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	add := exec.Command(binary, "--database", database, "user", "add", "ana", "--role=admin")

@@ -43,6 +43,7 @@ type stage struct {
 	w      *world
 	s      scenario
 	ns     *kubetest.Namespace
+	tag    string // what is deployed
 	id     int64
 	before []string // UIDs of the pods that served before the click
 }
@@ -51,7 +52,7 @@ type stage struct {
 var over = []string{"Succeeded", "Failed", "Errored", "Superseded"}
 
 func (w *world) play(t *testing.T, s scenario) result {
-	st := &stage{t: t, w: w, s: s, ns: w.spaces[s.key]}
+	st := &stage{t: t, w: w, s: s, ns: w.spaces[s.key], tag: next}
 	w.slots <- struct{}{}
 	free := func() { <-w.slots }
 	defer func() { free() }()
@@ -73,7 +74,7 @@ func (w *world) play(t *testing.T, s scenario) result {
 	}
 	st.before = st.pods()
 
-	id, clicked := w.portal.confirm(t, st.url()+"/confirm?image="+next)
+	id, clicked := w.portal.confirm(t, st.url()+"/confirm?image="+st.tag)
 	st.id = id
 	kubectl := st.rolloutStatus(clicked)
 	if s.after != nil {

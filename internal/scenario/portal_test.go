@@ -21,11 +21,15 @@ import (
 
 // portal is the running binary and ana's session in it.
 type portal struct {
-	cmd    *exec.Cmd
+	argv   []string
 	out    *output
-	dead   chan struct{}
 	addr   string
-	cookie string // written once, by signIn
+	cookie string // written once, by serve
+
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	dead  chan struct{} // closed when cmd has ended
+	kills int
 }
 
 // output collects what a process writes.
@@ -51,15 +55,10 @@ var serving = regexp.MustCompile(`msg=serving addr=(\S+)`)
 // serve starts the portal, waits until it sees the cluster and signs ana in.
 func serve(t *testing.T, binary, config string) *portal {
 	t.Helper()
-	p := &portal{cmd: exec.Command(binary, "--config", config, "serve"), out: &output{}, dead: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	if err := p.cmd.Start(); err != nil {
+	p := &portal{argv: []string{binary, "--config", config, "serve"}, out: &output{}}
+	if err := p.start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		_ = p.cmd.Wait() // how it ended is in ProcessState
-		close(p.dead)
-	}()
 	t.Cleanup(func() { p.stop(t) })
 	testenv.Until(t, time.Minute, "the portal listens", func() bool {
 		select {
@@ -85,6 +84,61 @@ func serve(t *testing.T, binary, config string) *portal {
 		t.Fatalf("sign-in: %d\n%s", in.status, in.text("main"))
 	}
 	return p
+}
+
+// start runs the binary. p.mu is held, or nobody else knows p yet.
+func (p *portal) start() error {
+	cmd, dead := exec.Command(p.argv[0], p.argv[1:]...), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = p.out, p.out
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.cmd, p.dead = cmd, dead
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(dead)
+	}()
+	return nil
+}
+
+// killNowAndThen kills the portal and starts it again, every so often, until stop is called, which tells how many times.
+func (p *portal) killNowAndThen(t *testing.T, every time.Duration) (stop func() int) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(every):
+			}
+			if err := p.kill(); err != nil {
+				t.Errorf("start the portal again: %v", err)
+				return
+			}
+		}
+	}()
+	return func() int {
+		close(quit)
+		<-done
+		return p.killed()
+	}
+}
+
+func (p *portal) kill() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.cmd.Process.Kill() // if it has ended, stop says so
+	<-p.dead
+	p.kills++
+	return p.start()
+}
+
+// killed tells how many times the portal was killed. While it is being killed, the answer waits.
+func (p *portal) killed() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kills
 }
 
 // slowly is testenv.Until for questions that cost something: it asks a few times a second.
@@ -159,15 +213,23 @@ func (p *portal) send(t testing.TB, method, path string, form url.Values) *page 
 	if p.cookie != "" {
 		r.Header.Set("Cookie", p.cookie)
 	}
-	res, err := client.Do(r)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	doc, err := goquery.NewDocumentFromReader(res.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
+	var res *http.Response
+	var doc *goquery.Document
+	began := time.Now()
+	slowly(t, 2*time.Minute, method+" "+path+" is answered", func() bool {
+		killed := p.killed()
+		if body != nil {
+			r.Body = io.NopCloser(strings.NewReader(form.Encode()))
+		}
+		if res, err = client.Do(r); err == nil {
+			defer func() { _ = res.Body.Close() }()
+			doc, err = goquery.NewDocumentFromReader(res.Body)
+		}
+		if err != nil && killed == 0 && p.killed() == 0 {
+			t.Fatalf("%s %s after %v: %v", method, path, time.Since(began), err)
+		}
+		return err == nil // a portal that was killed is on its way; the form's key makes a second click the same
+	})
 	return &page{path: path, status: res.StatusCode, header: res.Header, cookies: res.Cookies(), doc: doc}
 }
 

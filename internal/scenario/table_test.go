@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"deployportal/internal/kube/kubetest"
 )
 
 // result is what became of a scenario.
@@ -23,7 +25,19 @@ type result struct {
 func TestScenarios(t *testing.T) {
 	began := time.Now()
 	all := chosen(t, scenarios())
-	w := newWorld(t, all)
+	w := newWorld(t)
+	var keys []string
+	var images []kubetest.Image
+	containers := map[string][]string{}
+	for _, s := range all {
+		keys, containers[s.key] = append(keys, s.key), s.containers
+		for tag, i := range map[string]kubetest.Image{good: {}, middle: {}, next: s.next} {
+			images = append(images, imageOf(s.key, tag, i))
+		}
+	}
+	w.push(t, images)
+	binary, database := build(t, nil)
+	w.portal = w.serve(t, binary, database, keys, containers)
 	var mu sync.Mutex
 	results := map[string]result{}
 	t.Run("all", func(t *testing.T) {

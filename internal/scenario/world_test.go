@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -39,8 +40,8 @@ type world struct {
 	slots   chan struct{}              // how many scenarios roll out at a time
 }
 
-// newWorld pushes every image, makes every namespace and starts the portal.
-func newWorld(t *testing.T, all []scenario) *world {
+// newWorld finds the cluster and starts a registry.
+func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{cluster: kubetest.NeedKubelet(t), spaces: map[string]*kubetest.Namespace{}, pushed: map[string]kubetest.Pushed{}, slots: make(chan struct{}, 6)}
 	w.command = kubectlCommand(t)
@@ -51,55 +52,69 @@ func newWorld(t *testing.T, all []scenario) *world {
 	server := httptest.NewServer(w.gitea.Handler())
 	t.Cleanup(server.Close)
 	w.host = strings.TrimPrefix(server.URL, "http://") // a loopback address: the nodes share the machine's network, and speak plain http to it
+	return w
+}
 
-	var images []kubetest.Image
-	for _, s := range all {
-		images = append(images, s.image(good, kubetest.Image{}), s.image(middle, kubetest.Image{}), s.image(next, s.next))
-	}
+// push fills the registry.
+func (w *world) push(t *testing.T, images []kubetest.Image) {
+	t.Helper()
 	for i, p := range w.cluster.Push(t, w.host, kubetest.Login{Username: "portal", Password: giteaToken}, images...) {
 		w.pushed[strings.TrimPrefix(images[i].Repository, "acme/")+":"+images[i].Tag] = p
 	}
+}
 
-	var environments, apps strings.Builder
+// serve makes a namespace for every app and starts the portal over them. Apps are given with their containers.
+func (w *world) serve(t *testing.T, binary, database string, apps []string, containers map[string][]string) *portal {
+	t.Helper()
+	var environments, list strings.Builder
 	kubeconfig := ""
-	for _, s := range all {
+	for _, key := range apps {
 		ns := w.cluster.Namespace(t)
-		w.spaces[s.key] = ns
+		w.spaces[key] = ns
 		if kubeconfig == "" {
 			kubeconfig = ns.PortalKubeconfig // one ServiceAccount has its rights in every namespace
 		}
-		fmt.Fprintf(&environments, "- {name: %s, namespace: %s, kubeconfig: %q}\n", s.key, ns.Name, kubeconfig)
-		fmt.Fprintf(&apps, "- {name: %s, image: acme/%s, environments: [%s], workload: api, containers: [%s]}\n",
-			s.key, s.key, s.key, strings.Join(append([]string{"api"}, s.containers...), ", "))
+		fmt.Fprintf(&environments, "- {name: %s, namespace: %s, kubeconfig: %q}\n", key, ns.Name, kubeconfig)
+		fmt.Fprintf(&list, "- {name: %s, image: acme/%s, environments: [%s], workload: api, containers: [%s]}\n",
+			key, key, key, strings.Join(append([]string{"api"}, containers[key]...), ", "))
 	}
-	binary, database := build(t)
 	dir := t.TempDir()
 	token, config := filepath.Join(dir, "token"), filepath.Join(dir, "portal.yaml")
 	for name, content := range map[string]string{token: giteaToken + "\n", config: fmt.Sprintf(`
-listen: 127.0.0.1:0
+listen: %s
 database: %q
 gitea: {url: %q, user: portal, token_file: %q}
 environments:
 %sapps:
-%s`, database, server.URL, token, environments.String(), apps.String())} {
+%s`, freeAddress(t), database, "http://"+w.host, token, environments.String(), list.String())} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.portal = serve(t, binary, config)
-	return w
+	return serve(t, binary, config)
 }
 
-// image is an image of a scenario. Its name is in the content, so that no node has it before its own scenario comes.
-func (s scenario) image(tag string, i kubetest.Image) kubetest.Image {
-	env := map[string]string{"WORKLOAD_NAME": "acme/" + s.key, "WORKLOAD_VERSION": tag}
+// freeAddress is one that a portal can listen on again after a restart.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// imageOf is an image of an app. The app's name is in the content, so that no node has it before it is deployed there.
+func imageOf(app, tag string, i kubetest.Image) kubetest.Image {
+	env := map[string]string{"WORKLOAD_NAME": "acme/" + app, "WORKLOAD_VERSION": tag}
 	if i.Variant != "" {
 		env["WORKLOAD_VERSION"] = good // the same content
 	}
 	for name, value := range i.Env {
 		env[name] = value
 	}
-	i.Repository, i.Tag, i.Env = "acme/"+s.key, tag, env
+	i.Repository, i.Tag, i.Env = "acme/"+app, tag, env
 	return i
 }
 
