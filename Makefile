@@ -34,9 +34,9 @@ test: ## Run every test: on a real control plane, real nodes, a real Gitea and i
 	build/prepare.sh
 	build/lint.sh
 	go build -C devstack -o ../bin/devstack .
-	bin/devstack run -- go test $(RACE) -timeout 30m -skip '^(TestReal|TestScenarios)' ./...
+	bin/devstack run -- go test $(RACE) -timeout 30m -skip '^(TestReal|TestScenarios|TestSoak)' ./...
 	bin/devstack run --gitea=only -- go test $(RACE) -timeout 30m -run '^TestRealGitea' ./internal/gitea/...
-	build/realnodes.sh go test $(RACE) -timeout 30m -run '^TestRealNodes' ./internal/kube/...
+	build/realnodes.sh go test $(RACE) -timeout 30m -run '^(TestRealNodes|TestScenarios|TestSoak)' ./internal/kube/... ./internal/scenario
 	go -C devstack test -count=1 -timeout 30m ./...
 	build/build.sh amd64 bin/portal-linux-amd64
 	build/build.sh arm64 bin/portal-linux-arm64
@@ -49,7 +49,12 @@ bench: ## Measure on a simulated cluster, and print each figure beside its targe
 .PHONY: scenarios
 scenarios: ## Let rollouts fail on real nodes and read what the portal says (root on Linux)
 	go build -C devstack -o ../bin/devstack .
-	bin/devstack run --nodes=kubelet -- go test $(RACE) -timeout 30m -run TestScenarios -v ./internal/scenario -table $(CURDIR)/docs/scenarios.md
+	bin/devstack run --nodes=kubelet -- go test $(RACE) -timeout 30m -run TestScenarios -v ./internal/scenario -table $(CURDIR)/docs/scenarios.md -shots $(CURDIR)/docs/img/scenarios
+
+.PHONY: soak
+soak: ## Play 300 mixed rollouts on real nodes and count what the portal says wrongly (root on Linux; about half an hour)
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run --nodes=kubelet -- go test $(RACE) -timeout 60m -run 'TestSoak$$' -v ./internal/scenario -rollouts 300 -seed $(or $(SEED),0)
 
 .PHONY: demo
 demo: ## Show the portal at work, on a cluster with simulated nodes

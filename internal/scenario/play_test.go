@@ -88,6 +88,7 @@ func (w *world) play(t *testing.T, s scenario) result {
 	r := result{scenario: s, took: time.Since(clicked), status: p.text("#deploy-head .kicker .st"), sentence: p.text("#deploy-why")}
 	_, r.title, _ = strings.Cut(p.text("#deploy-outcome > .st"), ": ")
 	st.judge(p, r)
+	st.shoot(p.path)
 	r.sentence = strings.ReplaceAll(r.sentence, st.ns.Name, "NAMESPACE")
 	free()
 	free = func() {} // waiting for kubectl takes no place

@@ -68,7 +68,7 @@ func TestSoakFindsPlantedFaults(t *testing.T) {
 			}
 			key := strings.NewReplacer(" ", "-", ",", "").Replace(fault.name)
 			s := newSoak(t, w, key, plan(*soakSeed, 1, len(all), all), mutant(t, fault.file, fault.old, fault.new))
-			s.play(t)
+			t.Run("lanes", s.play)
 			if !slices.ContainsFunc(s.count.wrong, func(wrong string) bool { return strings.HasPrefix(wrong, fault.finds+" (") }) {
 				t.Errorf("not found; wrong were %q", s.count.wrong)
 			}

@@ -69,9 +69,10 @@ Measured on real nodes by "make scenarios". Seconds count from the click. Beside
 rollout; it knows only the deadline for progress, which Kubernetes sets to 600 s and these Deployments shorten to %d s or
 less.
 
+%s
 | scenario | verdict | cause | s | the sentence | kubectl, s | its words |
 |---|---|---|---:|---|---:|---|
-`, deadline)
+`, deadline, pictures(all))
 	for _, s := range all {
 		r, ok := results[s.key]
 		if !ok {
@@ -107,4 +108,16 @@ func kubectlCommand(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return info.Kubectl
+}
+
+// pictures are links to those that -shots keeps.
+func pictures(all []scenario) string {
+	var b strings.Builder
+	b.WriteString("Six of them as a person sees them:\n\n")
+	for _, s := range all {
+		if telling[s.key] {
+			fmt.Fprintf(&b, "- [%s](img/scenarios/%s.png)\n", s.name, s.key)
+		}
+	}
+	return b.String()
 }
