@@ -70,13 +70,24 @@ func cannotStart(p Pod, c Container, restarts int32) (Cause, bool) {
 
 const livenessAdvice = "The app started and answered, and then failed this probe: see in the log why, or whether the probe asks for the right thing."
 
-// killedByLiveness gives the liveness probe of a container whose newest end it brought about, in this rollout.
+// killedByLiveness gives the liveness probe of a container whose newest end it brought about, or is about to, in this
+// rollout.
 func (j *judge) killedByLiveness(c Container) *Probe {
 	probe := c.Liveness
-	if probe == nil || probe.Kills == 0 || probe.Fails == 0 || probe.LastKill.Before(j.b.T0) || c.Last == nil || c.Last.Finished.Before(probe.LastKill) {
+	if probe == nil || probe.Kills == 0 || probe.Fails == 0 || probe.LastKill.Before(j.b.T0) {
 		return nil
 	}
-	return probe
+	if j.isKilledByLiveness(c) || c.Last != nil && !c.Last.Finished.Before(probe.LastKill) {
+		return probe
+	}
+	return nil
+}
+
+// isKilledByLiveness tells of a container that still runs and that the kubelet has said it kills: it will have ended in
+// a moment, so it has not stayed well.
+func (j *judge) isKilledByLiveness(c Container) bool {
+	probe := c.Liveness
+	return probe != nil && probe.Kills > 0 && probe.Fails > 0 && c.State == "running" && !probe.LastKill.Before(j.b.T0) && probe.LastKill.After(c.Since)
 }
 
 func first(list ...string) string {

@@ -250,7 +250,7 @@ func (j *judge) crashedInWindow(_ []Cause) (Verdict, bool) {
 				w.Restarts[key] = j.m.Restarts[key]
 				base = j.m.Restarts[key]
 			}
-			if c.Init || (c.Restarts <= base && c.State != "terminated") {
+			if c.Init || c.Restarts <= base && c.State != "terminated" && !j.isKilledByLiveness(c) {
 				continue
 			}
 			lines := j.f.Logs[p.UID+"/"+c.Name]

@@ -67,8 +67,9 @@ type Registry interface {
 	// Resolve looks a tag or digest ("sha256:...") up. errs.NotFound: the registry answered that it has none;
 	// errs.Forbidden: it refuses us; errs.Unavailable: it cannot be reached.
 	Resolve(ctx context.Context, repository, ref string) (Image, error)
-	// Config gives the config digest of the image with this manifest digest; for an index NotFound. Errors as Resolve.
-	Config(ctx context.Context, repository, manifest string) (string, error)
+	// Configs gives the config digests behind a manifest digest: one, or of an index one for each platform. Errors as
+	// Resolve.
+	Configs(ctx context.Context, repository, digest string) ([]string, error)
 }
 
 // Policy decides who may do what; internal/auth implements it. The error is errs.Forbidden or errs.Unauthenticated

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"deployportal/internal/audit"
@@ -180,20 +181,24 @@ func (r *run) lookup(question func(context.Context) func(*Facts)) {
 	}
 }
 
-// prove compares the config of the image that a runtime reports with the asked one's: containerd may report the digest
-// of another manifest of the same content.
+// prove compares the configs of the image that a runtime reports with the asked one's: containerd knows content by its
+// config, and may report the digest of any manifest or index that was pulled with the same one.
 func (r *run) prove(ctx context.Context, digest string) Proof {
-	config, err := r.s.registry.Config(ctx, r.d.To.Repository, digest)
+	configs, err := r.s.registry.Configs(ctx, r.d.To.Repository, digest)
 	if err != nil {
 		return Unresolvable
 	}
-	for _, p := range r.d.To.Proofs {
-		if p == config {
-			return Proven
+	same := 0
+	for _, config := range configs {
+		if slices.Contains(r.d.To.Proofs, config) {
+			same++
 		}
 	}
-	if len(r.d.To.Proofs) < 2 { // only the digest itself is known, no config to compare with
-		return Unresolvable
+	switch {
+	case same > 0 && same == len(configs):
+		return Proven
+	case same == 0 && len(r.d.To.Proofs) > 1: // else only the digest itself is known, no config to compare with
+		return Different
 	}
-	return Different
+	return Unresolvable
 }

@@ -60,32 +60,31 @@ func (c *Client) Resolve(ctx context.Context, repository, ref string) (deploys.I
 	return img, nil
 }
 
-// Config gives the config digest of the image with this manifest digest; a known one costs no call. For an index it
-// is errs.NotFound. Other errors as Resolve.
-func (c *Client) Config(ctx context.Context, repository, manifest string) (string, error) {
+// Configs gives the config digests behind a digest: of a plain image one, of an index one for each platform,
+// attestations left out. What was read before costs no call, and is told even if the registry has lost it since.
+// Errors as Resolve.
+func (c *Client) Configs(ctx context.Context, repository, digest string) ([]string, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	repo, err := c.repository(repository)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if !isDigest(manifest) {
-		return "", errs.New(errs.Invalid, "%s is not a digest.", clip(manifest, 80))
+	if !isDigest(digest) {
+		return nil, errs.New(errs.Invalid, "%s is not a digest.", clip(digest, 80))
 	}
-	config, known := c.configs.get(repo.Name() + "@" + manifest)
-	if !known {
-		d, err := c.read(ctx, repo, manifest)
-		if err != nil {
-			return "", err
-		}
-		if config, err = c.configOf(repo, d); err != nil {
-			return "", err
-		}
+	if config, known := c.configs.get(repo.Name() + "@" + digest); known {
+		return []string{config}, nil
 	}
-	if config == "" {
-		return "", errs.New(errs.NotFound, "%s in %s is an index: it has no config of its own.", shortDigest(manifest), repo.RepositoryStr())
+	list, err := c.manifests(ctx, repo, digest)
+	if err != nil {
+		return nil, err
 	}
-	return config, nil
+	var out []string
+	for _, m := range list {
+		out = append(out, m.Config)
+	}
+	return out, nil
 }
 
 func isDigest(ref string) bool { return strings.HasPrefix(ref, "sha256:") }
@@ -201,7 +200,6 @@ func (c *Client) children(ctx context.Context, repo name.Repository, d *remote.D
 	if err != nil || len(index.Manifests) > maxManifests {
 		return nil, errs.Wrap(err, errs.Invalid, "The index %s in %s cannot be read.", shortDigest(d.Digest.String()), repo.RepositoryStr())
 	}
-	c.configs.put(repo.Name()+"@"+d.Digest.String(), "")
 	var found []deploys.Manifest
 	for _, m := range index.Manifests {
 		if m.MediaType.IsImage() && !isAttestation(m) {
@@ -213,7 +211,7 @@ func (c *Client) children(ctx context.Context, repo name.Repository, d *remote.D
 	for i := range found {
 		g.Go(func() (err error) {
 			m := &found[i]
-			m.Config, err = c.Config(ctx, repo.Name(), m.Digest)
+			m.Config, err = c.config(ctx, repo, m.Digest)
 			if errs.KindOf(err) == errs.NotFound {
 				return errs.Wrap(err, errs.NotFound, "The registry has lost the %s part of %s in %s.", m.Platform, shortDigest(d.Digest.String()), repo.RepositoryStr())
 			}
@@ -244,16 +242,25 @@ func (c *Client) plain(repo name.Repository, d *remote.Descriptor) ([]deploys.Ma
 	return []deploys.Manifest{m}, nil
 }
 
-// configOf takes the config digest out of a manifest and remembers it.
-func (c *Client) configOf(repo name.Repository, d *remote.Descriptor) (string, error) {
-	var config string
-	if !d.MediaType.IsIndex() {
-		m, err := v1.ParseManifest(strings.NewReader(string(d.Manifest)))
-		if err != nil || m.Config.Digest.Hex == "" {
-			return "", errs.Wrap(err, errs.Invalid, "The manifest %s in %s cannot be read.", shortDigest(d.Digest.String()), repo.RepositoryStr())
-		}
-		config = m.Config.Digest.String()
+// config gives the config digest of a plain image; a known one costs no call.
+func (c *Client) config(ctx context.Context, repo name.Repository, digest string) (string, error) {
+	if config, known := c.configs.get(repo.Name() + "@" + digest); known {
+		return config, nil
 	}
+	d, err := c.read(ctx, repo, digest)
+	if err != nil {
+		return "", err
+	}
+	return c.configOf(repo, d)
+}
+
+// configOf takes the config digest out of a manifest that is no index, and remembers it.
+func (c *Client) configOf(repo name.Repository, d *remote.Descriptor) (string, error) {
+	m, err := v1.ParseManifest(strings.NewReader(string(d.Manifest)))
+	if err != nil || m.Config.Digest.Hex == "" {
+		return "", errs.Wrap(err, errs.Invalid, "The manifest %s in %s cannot be read.", shortDigest(d.Digest.String()), repo.RepositoryStr())
+	}
+	config := m.Config.Digest.String()
 	c.configs.put(repo.Name()+"@"+d.Digest.String(), config)
 	return config, nil
 }

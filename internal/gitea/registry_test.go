@@ -27,17 +27,19 @@ func TestResolveMultiArchLeavesAttestationsOut(t *testing.T) {
 		t.Errorf("image %+v, want the lower-cased tag at %s", got, digest)
 	}
 	var platforms []string
+	var configs []string
 	for _, m := range got.Manifests {
-		platforms = append(platforms, m.Platform)
-		if config, err := w.Config(t.Context(), w.app.Repository, m.Digest); err != nil || config != m.Config || config == "" {
-			t.Errorf("config of %s: %q %v, want %q", m.Platform, config, err, m.Config)
+		platforms, configs = append(platforms, m.Platform), append(configs, m.Config)
+		if one, err := w.Configs(t.Context(), w.app.Repository, m.Digest); err != nil || !slices.Equal(one, []string{m.Config}) || m.Config == "" {
+			t.Errorf("config of %s: %q %v, want %q", m.Platform, one, err, m.Config)
 		}
 	}
 	if want := []string{"linux/amd64", "linux/arm64", "linux/arm/v7"}; !slices.Equal(platforms, want) {
 		t.Errorf("platforms %q, want %q", platforms, want)
 	}
-	_, err = w.Config(t.Context(), w.app.Repository, digest)
-	wantFault(t, err, errs.NotFound, "is an index")
+	if all, err := w.Configs(t.Context(), w.app.Repository, digest); err != nil || !slices.Equal(all, configs) {
+		t.Errorf("configs of the index: %q %v, want %q", all, err, configs)
+	}
 
 	w.calls()
 	if again, err := w.Resolve(t.Context(), w.app.Repository, sha(1)); err != nil || len(again.Manifests) != 3 {
@@ -64,9 +66,9 @@ func TestEqualContentHasEqualConfigs(t *testing.T) {
 	w := newWorld(t)
 	one := w.fake.PushImage("acme/api", sha(1), giteatest.Image{Content: "same"})
 	two := w.fake.PushImage("acme/api", sha(2), giteatest.Image{Content: "same", Annotations: map[string]string{"a": "b"}})
-	a, errA := w.Config(t.Context(), w.app.Repository, one)
-	b, errB := w.Config(t.Context(), w.app.Repository, two)
-	if errA != nil || errB != nil || a != b || one == two {
+	a, errA := w.Configs(t.Context(), w.app.Repository, one)
+	b, errB := w.Configs(t.Context(), w.app.Repository, two)
+	if errA != nil || errB != nil || !slices.Equal(a, b) || len(a) != 1 || one == two {
 		t.Errorf("%s has config %s (%v), %s has %s (%v): want two digests, one config", one, a, errA, two, b, errB)
 	}
 }

@@ -200,7 +200,7 @@ func (l *lane) deployment(d *appsv1.Deployment) {
 		c.Resources.Limits = memory("64Mi")
 	}
 	if l.liveness {
-		c.LivenessProbe = probe("/", 5)
+		c.LivenessProbe = probe("/", 3)
 	}
 	c.Env = append(c.Env, corev1.EnvVar{Name: "DATABASE_URL", ValueFrom: &corev1.EnvVarSource{
 		SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "api-env"}, Key: "DATABASE_URL"}}})

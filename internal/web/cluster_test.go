@@ -250,8 +250,8 @@ func (c *catalog) Resolve(_ context.Context, repo, ref string) (deploys.Image, e
 	return deploys.Image{Repository: repo, Tag: ref, Digest: digest, Manifests: []deploys.Manifest{{Digest: digest, Platform: "linux/amd64"}}}, nil
 }
 
-func (c *catalog) Config(context.Context, string, string) (string, error) {
-	return "", errs.New(errs.NotFound, "There is no such manifest.")
+func (c *catalog) Configs(context.Context, string, string) ([]string, error) {
+	return nil, errs.New(errs.NotFound, "There is no such manifest.")
 }
 
 func (c *catalog) Watch() (<-chan struct{}, func()) { return c.bell, func() {} }

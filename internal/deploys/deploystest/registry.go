@@ -15,13 +15,14 @@ type Registry struct {
 	mu      sync.Mutex
 	digests map[string]string // tag -> digest
 	missing map[string]bool   // tag or digest
+	configs map[string][]string
 	err     error
 	asked   int
 }
 
 // NewRegistry has every tag.
 func NewRegistry() *Registry {
-	return &Registry{digests: map[string]string{}, missing: map[string]bool{}}
+	return &Registry{digests: map[string]string{}, missing: map[string]bool{}, configs: map[string][]string{}}
 }
 
 // Move makes a tag name another digest.
@@ -67,22 +68,21 @@ func (r *Registry) Resolve(_ context.Context, repository, ref string) (deploys.I
 	return img, nil
 }
 
-// Config implements deploys.Registry: a digest that Move or Resolve knows has the config Resolve gave; others are
-// not found.
-func (r *Registry) Config(_ context.Context, _, manifest string) (string, error) {
+// Configs implements deploys.Registry: what SetConfigs said; other digests are not found.
+func (r *Registry) Configs(_ context.Context, _, digest string) ([]string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked++
 	if r.err != nil {
-		return "", r.err
+		return nil, r.err
 	}
-	if c := r.digests["config of "+manifest]; c != "" {
+	if c := r.configs[digest]; len(c) > 0 {
 		return c, nil
 	}
-	return "", errs.New(errs.NotFound, "The registry has no manifest %s.", manifest)
+	return nil, errs.New(errs.NotFound, "The registry has no manifest %s.", digest)
 }
 
-// SetConfig makes Config answer for a manifest.
-func (r *Registry) SetConfig(manifest, config string) {
-	r.locked(func() { r.digests["config of "+manifest] = config })
+// SetConfigs makes Configs answer for a digest.
+func (r *Registry) SetConfigs(digest string, configs ...string) {
+	r.locked(func() { r.configs[digest] = configs })
 }
