@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"deployportal/internal/gitea/giteatest"
 )
@@ -21,9 +22,15 @@ import (
 func placed() []scenario {
 	return []scenario{
 		{key: "quota", name: "quota exceeded", keeps: true, within: 20 * time.Second,
-			ready:  func(st *stage) { st.kubectl("create", "quota", "small", "--hard=pods=2"); st.quotaKnown() },
+			ready:  func(st *stage) { st.fillQuota(2) },
 			status: "Failed", title: "Quota exceeded",
 			sentence: says(`^Kubernetes refuses to create the pods: pods "api-[a-z0-9-]+" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2\.$`)},
+		{key: "quota-goes-on", name: "quota is full, the old pods make room", within: 40 * time.Second, ready: func(st *stage) { st.fillQuota(2) },
+			template: func(d *appsv1.Deployment, _ *corev1.PodSpec) {
+				one := intstr.FromInt32(1)
+				d.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: &one, MaxUnavailable: &one}
+			},
+			status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`)},
 		{key: "admission", name: "an admission policy refuses the pods", keeps: true, within: 20 * time.Second, ready: refusePods,
 			status: "Failed", title: "Pods are refused",
 			sentence: says(`^Kubernetes refuses to create the pods: pods "api-[a-z0-9-]+" is forbidden: ValidatingAdmissionPolicy '\S+' with binding '\S+' denied request: images must be signed\.$`)},
@@ -47,26 +54,22 @@ func meddled() []scenario {
 		{key: "scaled", name: "kubectl scale while it rolls out", within: 40 * time.Second, next: slow,
 			after:  func(st *stage) { st.rolling(); st.kubectl("scale", "deployment/api", "--replicas=3") },
 			status: "Succeeded", sentence: says(`3 of 3 pods run ` + next + ` and stayed well for 10 s\.`), no: []string{"not proven"}},
+		{key: "recreate", name: "the old pods go first (Recreate)", within: 40 * time.Second, next: slow,
+			template: func(d *appsv1.Deployment, _ *corev1.PodSpec) {
+				d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+			},
+			status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`)},
+		{key: "evicted", name: "a node ends a new pod, which is replaced", within: 45 * time.Second, next: slow, after: endOnePod,
+			status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`)},
+		{key: "mirror", name: "a webhook gives the pods another image (deadline 20 s)", within: 35 * time.Second, ready: func(st *stage) { rewriteImages(st) },
+			template: func(d *appsv1.Deployment, _ *corev1.PodSpec) { d.Spec.ProgressDeadlineSeconds = seconds(20) },
+			status:   "Failed", title: "Another image runs",
+			sentence: says(`^No progress for 20 s\. Pod api-\S+ was given the image \S+ instead of \S+, by an admission webhook perhaps\.$`)},
+		{key: "set-image", name: "kubectl set image while it rolls out", within: 30 * time.Second, next: slow, after: setImage,
+			status: "Superseded", sentence: says(`^api was changed by kubectl-set at \d\d:\d\d:\d\d UTC\.$`)},
 		{key: "rollback", name: "rolled back while it hangs", keeps: true, within: 20 * time.Second, next: image("STATUS", "/api/health=503"),
 			after: rollBackNow, status: "Superseded", sentence: says(`^Replaced by a rollback of ana\.$`)},
 	}
-}
-
-// rolling waits for the first new pod.
-func (st *stage) rolling() {
-	st.t.Helper()
-	st.ns.WaitDeployment(st.t, "api", "rolling out", func(d *appsv1.Deployment) bool {
-		return d.Status.UpdatedReplicas > 0 && d.Status.ObservedGeneration >= d.Generation
-	})
-}
-
-func pauseAndResume(st *stage) {
-	st.rolling()
-	st.kubectl("rollout", "pause", "deployment/api")
-	slowly(st.t, time.Minute, "the page says that it is paused", func() bool {
-		return strings.Contains(st.page(st.id).text("#deploy-steps"), "paused in the cluster")
-	})
-	st.kubectl("rollout", "resume", "deployment/api")
 }
 
 // rollBackNow clicks as soon as the page shows the probe that fails, and checks that the pods which served have not been
@@ -147,9 +150,10 @@ func (st *stage) pullSecret(password string) {
 	}
 }
 
-// quotaKnown waits until the controller has counted the pods there are.
-func (st *stage) quotaKnown() {
+// fillQuota lets no more pods into the namespace than there are.
+func (st *stage) fillQuota(pods int) {
 	st.t.Helper()
+	st.kubectl("create", "quota", "small", fmt.Sprintf("--hard=pods=%d", pods))
 	slowly(st.t, time.Minute, "the quota is counted", func() bool {
 		q, err := st.ns.Admin.CoreV1().ResourceQuotas(st.ns.Name).Get(st.t.Context(), "small", metav1.GetOptions{})
 		return err == nil && !q.Status.Used.Pods().IsZero()

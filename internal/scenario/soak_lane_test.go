@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"deployportal/internal/kube/kubetest"
 )
@@ -227,44 +226,7 @@ func scaleBack(l *lane) {
 	slowly(l.t, time.Minute, "the portal sees the app", l.healthy)
 }
 
-func fillQuota(l *lane, _ *rollout) {
-	l.kubectl("create", "quota", "small", fmt.Sprintf("--hard=pods=%d", l.replicas))
-	l.quotaKnown()
-}
-
 func freeQuota(l *lane) { l.kubectl("delete", "quota", "small") }
-
-// endOnePod makes the kubelet end a new pod, as an eviction does: the pod stays in the list as Failed and is replaced.
-func endOnePod(l *lane, _ *rollout) {
-	name := l.newPod()
-	patch := []byte(`{"spec":{"activeDeadlineSeconds":1}}`)
-	if _, err := l.ns.Admin.CoreV1().Pods(l.ns.Name).Patch(l.t.Context(), name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		l.t.Fatal(err)
-	}
-	l.ns.WaitPod(l.t, "api", "ended by its node", func(p *corev1.Pod) bool { return p.Name == name && p.Status.Phase == corev1.PodFailed })
-}
-
-func deleteOnePod(l *lane, _ *rollout) {
-	l.kubectl("delete", "pod", l.newPod(), "--wait=false")
-}
-
-// newPod waits for a running pod of the image that is deployed.
-func (l *lane) newPod() string {
-	l.t.Helper()
-	image := l.w.pinned(l.s.key, l.tag)
-	return l.ns.WaitPod(l.t, "api", "new and running", func(p *corev1.Pod) bool {
-		return p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && p.Spec.Containers[0].Image == image
-	}).Name
-}
-
-// setImage changes the image beside the portal, to the first one.
-func setImage(l *lane, _ *rollout) {
-	l.rolling()
-	l.kubectl("set", "image", "deployment/api", "api="+l.w.pinned(l.s.key, good))
-	l.ns.WaitDeployment(l.t, "api", "available", kubetest.Available)
-	l.current = good
-	slowly(l.t, time.Minute, "the portal sees the app", l.healthy)
-}
 
 // rollBackHanging goes back as soon as the page shows the probe that fails; the pods which served must not be touched.
 func rollBackHanging(l *lane, _ *rollout) {

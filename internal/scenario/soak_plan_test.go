@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"deployportal/internal/kube/kubetest"
 )
@@ -124,9 +125,9 @@ func disturbedKinds() []kind {
 			want: func(m manifest, r *rollout) expected { return well(m.replicas+1, r.tag) }},
 		{name: "paused and resumed", fits: always, image: slow, want: stayedWell,
 			after: func(l *lane, _ *rollout) { pauseAndResume(l.stage) }},
-		{name: "a new pod is ended by its node", fits: always, image: slow, after: endOnePod, want: stayedWell},
-		{name: "a new pod is deleted", fits: always, image: slow, after: deleteOnePod, want: stayedWell},
-		{name: "quota is full", fits: patient, image: plain, before: fillQuota, mend: freeQuota,
+		{name: "a new pod is ended by its node", fits: always, image: slow, after: func(l *lane, _ *rollout) { endOnePod(l.stage) }, want: stayedWell},
+		{name: "a new pod is deleted", fits: always, image: slow, after: func(l *lane, _ *rollout) { deleteOnePod(l.stage) }, want: stayedWell},
+		{name: "quota is full", fits: patient, image: plain, before: func(l *lane, _ *rollout) { l.fillQuota(int(l.replicas)) }, mend: freeQuota,
 			want: func(m manifest, r *rollout) expected {
 				if m.recreate { // the old pods go first, and make room
 					return stayedWell(m, r)
@@ -134,9 +135,19 @@ func disturbedKinds() []kind {
 				return expected{"Failed", "Quota exceeded", says(fmt.Sprintf(
 					`^Kubernetes refuses to create the pods: pods "api-[a-z0-9-]+" is forbidden: exceeded quota: small, requested: pods=1, used: pods=%d, limited: pods=%d\.$`, m.replicas, m.replicas))}
 			}},
-		{name: "a webhook gives the pods another image", fits: func(m manifest) bool { return m.deadline == 20 }, image: plain, before: rewriteImages, mend: stopRewriting,
+		{name: "a webhook gives the pods another image", fits: func(m manifest) bool { return m.deadline == 20 }, image: plain,
+			before: func(l *lane, _ *rollout) { l.undo = rewriteImages(l.stage) },
+			mend: func(l *lane) {
+				l.undo()
+				l.podsGet(func(image string) bool { return image == "try" })
+			},
 			want: fails("Another image runs", `^No progress for 20 s\. Pod api-\S+ was given the image \S+ instead of \S+, by an admission webhook perhaps\.$`)},
-		{name: "kubectl set image meanwhile", fits: always, image: hangs, after: setImage,
+		{name: "kubectl set image meanwhile", fits: always, image: hangs,
+			after: func(l *lane, _ *rollout) {
+				setImage(l.stage)
+				l.current = good
+				slowly(l.t, time.Minute, "the portal sees the app", l.healthy)
+			},
 			want: func(manifest, *rollout) expected {
 				return expected{"Superseded", "", says(`^api was changed by kubectl-set at \d\d:\d\d:\d\d UTC(, while the portal was away)?\.$`)}
 			}},

@@ -16,10 +16,10 @@ import (
 )
 
 // rewriteImages sets up a webhook that gives new pods another image than the one they ask for, as a mirror does that
-// caches tags.
-func rewriteImages(l *lane, _ *rollout) {
-	l.t.Helper()
-	other := l.w.pinned(l.s.key, good)
+// caches tags; undo takes it away.
+func rewriteImages(st *stage) (undo func()) {
+	st.t.Helper()
+	other := st.w.pinned(st.s.key, good)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var review admission.AdmissionReview
 		if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
@@ -32,14 +32,14 @@ func rewriteImages(l *lane, _ *rollout) {
 		review.Request = nil
 		_ = json.NewEncoder(w).Encode(review) // the API server is gone: it asks again
 	}))
-	ctx, name, hooks := l.t.Context(), l.ns.Name, l.ns.Admin.AdmissionregistrationV1().MutatingWebhookConfigurations()
-	l.undo = func() {
+	ctx, name, hooks := st.t.Context(), st.ns.Name, st.ns.Admin.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	undo = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own context may have ended
 		defer cancel()
 		_ = hooks.Delete(ctx, name, metav1.DeleteOptions{}) // of one that is gone
 		server.Close()
 	}
-	l.t.Cleanup(l.undo)
+	st.t.Cleanup(undo)
 	none := admissionv1.SideEffectClassNone
 	_, err := hooks.Create(ctx, &admissionv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -53,22 +53,18 @@ func rewriteImages(l *lane, _ *rollout) {
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		l.t.Fatal(err)
+		st.t.Fatal(err)
 	}
-	l.podsGet(func(image string) bool { return image == other })
-}
-
-func stopRewriting(l *lane) {
-	l.undo()
-	l.podsGet(func(image string) bool { return image == "try" })
+	st.podsGet(func(image string) bool { return image == other })
+	return undo
 }
 
 // podsGet waits until new pods of the namespace get such an image when they ask for "try".
-func (l *lane) podsGet(ok func(image string) bool) {
-	l.t.Helper()
+func (st *stage) podsGet(ok func(image string) bool) {
+	st.t.Helper()
 	try := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "try"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "try", Image: "try"}}}}
-	slowly(l.t, time.Minute, "the webhook's change is in force", func() bool {
-		p, err := l.ns.Admin.CoreV1().Pods(l.ns.Name).Create(l.t.Context(), try, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	slowly(st.t, time.Minute, "the webhook's change is in force", func() bool {
+		p, err := st.ns.Admin.CoreV1().Pods(st.ns.Name).Create(st.t.Context(), try, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err == nil && ok(p.Spec.Containers[0].Image)
 	})
 }

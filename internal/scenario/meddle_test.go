@@ -1,0 +1,58 @@
+package scenario_test
+
+import (
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"deployportal/internal/kube/kubetest"
+)
+
+// rolling waits for the first new pod.
+func (st *stage) rolling() {
+	st.t.Helper()
+	st.ns.WaitDeployment(st.t, "api", "rolling out", func(d *appsv1.Deployment) bool {
+		return d.Status.UpdatedReplicas > 0 && d.Status.ObservedGeneration >= d.Generation
+	})
+}
+
+func pauseAndResume(st *stage) {
+	st.rolling()
+	st.kubectl("rollout", "pause", "deployment/api")
+	slowly(st.t, time.Minute, "the page says that it is paused", func() bool {
+		return strings.Contains(st.page(st.id).text("#deploy-steps"), "paused in the cluster")
+	})
+	st.kubectl("rollout", "resume", "deployment/api")
+}
+
+// endOnePod makes the kubelet end a new pod, as an eviction does: the pod stays in the list as Failed and is replaced.
+func endOnePod(st *stage) {
+	name := st.newPod()
+	patch := []byte(`{"spec":{"activeDeadlineSeconds":1}}`)
+	if _, err := st.ns.Admin.CoreV1().Pods(st.ns.Name).Patch(st.t.Context(), name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		st.t.Fatal(err)
+	}
+	st.ns.WaitPod(st.t, "api", "ended by its node", func(p *corev1.Pod) bool { return p.Name == name && p.Status.Phase == corev1.PodFailed })
+}
+
+func deleteOnePod(st *stage) { st.kubectl("delete", "pod", st.newPod(), "--wait=false") }
+
+// newPod waits for a running pod of the image that is deployed.
+func (st *stage) newPod() string {
+	st.t.Helper()
+	image := st.w.pinned(st.s.key, st.tag)
+	return st.ns.WaitPod(st.t, "api", "new and running", func(p *corev1.Pod) bool {
+		return p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && p.Spec.Containers[0].Image == image
+	}).Name
+}
+
+// setImage changes the image beside the portal, to the first one.
+func setImage(st *stage) {
+	st.rolling()
+	st.kubectl("set", "image", "deployment/api", "api="+st.w.pinned(st.s.key, good))
+	st.ns.WaitDeployment(st.t, "api", "available", kubetest.Available)
+}
