@@ -7,5 +7,9 @@
 // and the sentence of the deploy's page, and the seconds from the click until they stood there. Beside it runs
 // "kubectl rollout status", for comparison.
 //
-// It takes some minutes, so it runs by itself: make scenarios.
+// A soak plays many of them in a mixed order on the same Deployments, rolls back between them and kills the portal now and
+// then. What must come of each rollout is written down before the first click, from what its manifest and image do.
+//
+// "make scenarios" writes the table and the pictures of docs/, "make soak" plays the long run; "make test" plays all
+// scenarios and a short soak.
 package scenario
