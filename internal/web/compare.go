@@ -43,6 +43,12 @@ func (s *Server) compare(ctx context.Context, o *offer) {
 	var between, migrations error
 	if shaLike.MatchString(from) {
 		g.Go(func() error {
+			if c, err := s.Catalog.Commit(ctx, app.Git, from); err == nil {
+				o.target.Commit = c
+			}
+			return nil
+		})
+		g.Go(func() error {
 			o.between, between = s.Catalog.Range(ctx, app.Git, from, to)
 			return nil
 		})
