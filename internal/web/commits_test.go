@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type git struct {
 	*portal
 	fake   *giteatest.Server
 	client *gitea.Client
+	later  atomic.Int64 // how far the client's clock is ahead
 }
 
 // elsewhere sends what is meant for the registry's host to the fake.
@@ -55,7 +57,8 @@ func newGit(t *testing.T, tune func(*Server)) *git {
 		g.fake.PushImage("acme/api", tagOf(letter), giteatest.Image{})
 	}
 	var err error
-	if g.client, err = gitea.New(gitea.Options{URL: "http://git.example.org", Transport: elsewhere{web.Listener.Addr().String()}}); err != nil {
+	if g.client, err = gitea.New(gitea.Options{URL: "http://git.example.org", Transport: elsewhere{web.Listener.Addr().String()},
+		Now: func() time.Time { return time.Now().Add(time.Duration(g.later.Load())) }}); err != nil {
 		t.Fatal(err)
 	}
 	g.portal = newPortal(t, func(o *Options) { o.Catalog = g.client }, tune)
@@ -199,6 +202,23 @@ func TestCommitsOfASlowGitea(t *testing.T) {
 	}
 	close(gate)
 	for !strings.Contains(s.until("").data, "CI failed") { // the answer to who asked first is for everybody
+		continue
+	}
+}
+
+// A build that ends is told to an open page.
+func TestAppStreamFollowsCI(t *testing.T) {
+	hand := &hand{}
+	g := newGit(t, func(s *Server) { s.times.ticker = hand.ticker })
+	s := g.as(admin).listen("/apps/staging/api/events", "")
+	g.client.Refresh(t.Context(), g.cluster.apps[2])
+	for !strings.Contains(s.until("").data, "CI running") {
+		continue
+	}
+	g.fake.SetStatus("acme/api", tagOf("c"), giteatest.Status{Context: "e2e", State: "success"})
+	g.later.Store(int64(g.server.times.ask))
+	hand.tick(g.server.times.ask)
+	for strings.Contains(s.until("").data, "CI running") {
 		continue
 	}
 }

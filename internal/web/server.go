@@ -73,7 +73,7 @@ func defaultTimes() times {
 		write: 10 * time.Second,
 		grace: 2 * time.Second,
 
-		ask:     15 * time.Second,
+		ask:     20 * time.Second, // longer than a state is believed that may change
 		wait:    time.Second,
 		compare: 3 * time.Second,
 		ticker: func(d time.Duration) (<-chan time.Time, func()) {
