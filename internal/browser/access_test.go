@@ -37,7 +37,7 @@ func (p *tab) everyPage(d *demo) []string {
 	api := otherTag(p.t, d, "api")
 	now := p.deploy("worker", otherTag(p.t, d, "worker"))
 	return []string{
-		fmt.Sprint("/deploys/", now), "/", failed, "/apps/prod/api", "/apps/prod/api?replaces=1", "/apps/prod/api/history",
+		fmt.Sprint("/deploys/", now), "/", failed, "/apps/prod/api", "/apps/prod/api/history",
 		"/apps/prod/api/confirm?image=" + api, "/apps/prod/api/confirm?rollback_to=last", "/audit", "/audit?sha=0000000",
 		"/audit/1", "/audit/at?time=2126-01-01T00:00", "/find?q=a", "/find?q=nothing-of-that-name", "/account", "/people",
 		"/deploys/999999", "/nowhere",

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,6 +65,7 @@ type App struct {
 	Environments []string `json:"environments"`
 	Workload     string   `json:"workload"`
 	Containers   []string `json:"containers"` // init containers too
+	Migrations   []string `json:"migrations"` // files that mean migrations, as gitea.Client.Migrations takes them; empty: the usual ones
 	Stability    Duration `json:"stability"`
 	Limit        Duration `json:"limit"`
 }
@@ -253,9 +255,14 @@ func (c *Config) checkApps(add func(string, ...any)) {
 			add("apps[%d].name: %q is there twice.", i, a.Name)
 		}
 		seen[a.Name] = true
-		for _, path := range []string{a.Image, a.Git} {
-			if path != "" && strings.Count(path, "/") < 1 {
-				add("apps[%d]: %q is no owner/name.", i, path)
+		for _, repository := range []string{a.Image, a.Git} {
+			if repository != "" && strings.Count(repository, "/") < 1 {
+				add("apps[%d]: %q is no owner/name.", i, repository)
+			}
+		}
+		for _, pattern := range a.Migrations {
+			if why := badPattern(pattern); why != "" {
+				add("apps[%d].migrations: %q %s.", i, pattern, why)
 			}
 		}
 		for _, e := range a.Environments {
@@ -264,4 +271,23 @@ func (c *Config) checkApps(add func(string, ...any)) {
 			}
 		}
 	}
+}
+
+// badPattern says why no file of a repository can fit a pattern; empty when one can.
+func badPattern(pattern string) string {
+	folder, isFolder := strings.CutSuffix(pattern, "/")
+	_, err := path.Match(pattern, "")
+	switch {
+	case strings.Trim(pattern, "/") == "":
+		return "names nothing"
+	case strings.HasPrefix(pattern, "/"):
+		return "begins with a slash; paths begin at the root of the repository"
+	case isFolder && strings.ContainsAny(folder, `*?[\`):
+		return "has a wildcard; a pattern that ends in a slash is a folder's name as it is"
+	case strings.Contains(pattern, "**"):
+		return "has **; name the folder with a slash at its end instead"
+	case err != nil:
+		return "is no pattern, such as migrations/ or *.sql"
+	}
+	return ""
 }

@@ -26,7 +26,8 @@ trusted_proxies: [10.42.0.0/16]
 gitea: {url: "https://git.example.org:3000/sub", user: portal, token_file: `+token+`}
 environments: [{name: prod, namespace: honeydue}]
 apps:
-- {name: api, image: acme/api, containers: [api, migrate], stability: 20s}
+- {name: api, image: acme/api, containers: [api, migrate], migrations: [db/schema/, "*.up.sql"], stability: 20s}
+- {name: worker, migrations: []}
 `), func(name string) string {
 		return map[string]string{"PORTAL_LISTEN": "127.0.0.1:9999"}[name]
 	})
@@ -34,7 +35,8 @@ apps:
 		t.Fatal(err)
 	}
 	if c.Listen != "127.0.0.1:9999" || c.Gitea.Registry != "git.example.org:3000" || string(c.Gitea.Token) != "s3cret-canary" ||
-		c.Apps[0].Stability.Duration != 20*time.Second || c.Limit.Duration != 30*time.Minute || len(c.Proxies) != 1 {
+		c.Apps[0].Stability.Duration != 20*time.Second || c.Limit.Duration != 30*time.Minute || len(c.Proxies) != 1 ||
+		len(c.Apps[0].Migrations) != 2 || len(c.Apps[1].Migrations) != 0 {
 		t.Errorf("%+v", c)
 	}
 	asJSON, err := json.Marshal(c.Gitea.Token)
@@ -87,6 +89,23 @@ tags: "["
 	for i, want := range []string{"listen:", "url:", "tags:", "gitea.url:", "gitea: user and token_file", "environments[0].name", "environments[0].namespace", "apps[0].environments"} {
 		if !strings.HasPrefix(p[i], want) {
 			t.Errorf("problem %d is %q, want %s", i, p[i], want)
+		}
+	}
+}
+
+func TestMigrationPatterns(t *testing.T) {
+	_, err := config.Parse([]byte(`
+gitea: {url: http://localhost:3000}
+environments: [{name: prod, namespace: honeydue}]
+apps: [{name: api, migrations: ["", "/", "/db/", "db/*/", "db/**/x.sql", "[", "db/V*__*.sql", "migrations/"]}]
+`), none)
+	var p config.Problems
+	if !errors.As(err, &p) || len(p) != 6 {
+		t.Fatalf("%d problems:\n%v", len(p), err)
+	}
+	for i, want := range []string{"names nothing", "names nothing", "begins with a slash", "a wildcard", "has **", "is no pattern"} {
+		if !strings.HasPrefix(p[i], "apps[0].migrations: ") || !strings.Contains(p[i], want) {
+			t.Errorf("problem %d is %q, want %q", i, p[i], want)
 		}
 	}
 }

@@ -55,6 +55,14 @@ type CI struct {
 	URL     string   // of the first that failed, else of the first that has not ended, else of the first; may be empty
 }
 
+// About is what is known of the commits behind an app's listed images.
+type About struct {
+	CI        map[string]CI       // by tag; what is missing was not asked yet, names no commit, or Err says why
+	Relations map[string]Relation // by tag, seen from the running commit; as CI
+	Asked     bool                // Gitea has been asked: what is missing is not merely late
+	Err       error               // why something is missing or old; nil when nothing is
+}
+
 // Touched is a file that a commit changed.
 type Touched struct {
 	Path   string

@@ -62,12 +62,21 @@ func (r Request) check(tags *regexp.Regexp) error {
 	switch {
 	case (r.Image == "") == (r.Return == nil):
 		return errs.New(errs.Invalid, "Name either an image or a deploy to return to.")
-	case r.Return != nil, digestPattern.MatchString(r.Image), tags.MatchString(r.Image):
+	case r.Return != nil:
 		return nil
-	case len(r.Image) > 128:
+	}
+	return checkImage(r.Image, tags)
+}
+
+// checkImage refuses what names no image for good: only a digest and a tag that looks like a commit do.
+func checkImage(image string, tags *regexp.Regexp) error {
+	switch {
+	case digestPattern.MatchString(image), tags.MatchString(image):
+		return nil
+	case len(image) > 128:
 		return errs.New(errs.Invalid, "A tag has at most 128 characters.")
 	}
-	return errs.New(errs.Invalid, "The tag %q is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow.", r.Image)
+	return errs.New(errs.Invalid, "The tag %q is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow.", image)
 }
 
 // deployedVersion is what a deploy of img makes the app run.

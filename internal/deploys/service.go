@@ -76,6 +76,10 @@ func New(o Options) *Service {
 // Listen first, read Events after, then wait: so nothing is missed.
 func (s *Service) Listen(id int64) (bell <-chan struct{}, stop func()) { return s.hub.listen(id) }
 
+// CheckImage tells whether a tag or digest may be deployed at all: nil, or errs.Invalid with the sentence that Start
+// would refuse it with.
+func (s *Service) CheckImage(image string) error { return checkImage(image, s.tags) }
+
 // Start records what was asked and sets it going; it answers before anything in the cluster has changed. Errors:
 // errs.Forbidden (policy), Invalid (cannot be meant), NotFound (app, tag, deploy), Conflict (another deploy is active,
 // or what was seen has changed), Unavailable (registry, cluster or database). Every refusal is an audit entry; if that

@@ -22,6 +22,7 @@ type App struct {
 	Namespace  string   // Kubernetes namespace
 	Workload   string   // name of the Kubernetes Deployment
 	Containers []string // containers, init containers too, whose image a deploy sets; never empty
+	Migrations []string // path patterns of the files that mean migrations; empty: the usual ones
 
 	Stability time.Duration // how long a rollout must stay well before it has succeeded
 	Limit     time.Duration // total time a rollout may take

@@ -15,7 +15,7 @@ import (
 const (
 	freshFor = 15 * time.Second        // a list younger than this is not asked for again
 	patience = 1500 * time.Millisecond // a page that has an old list waits no longer for a new one,
-	longest  = 5 * time.Second         // and one that has none no longer than this
+	longest  = 3 * time.Second         // and one that has none no longer than this; it is live, and gets the list later
 )
 
 type listKey struct{ repository, git string }

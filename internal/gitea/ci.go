@@ -12,10 +12,13 @@ import (
 	"deployportal/internal/errs"
 )
 
-// How long a state is believed. A build that has ended may be run again, but seldom is.
+// How long a state is believed. A build that has ended may be run again, but seldom is; where nothing was reported for
+// an hour after the commit, nothing will be.
 const (
-	endedFor   = 10 * time.Minute
-	pendingFor = 15 * time.Second
+	endedFor    = 10 * time.Minute
+	pendingFor  = 15 * time.Second
+	reportsIn   = time.Hour
+	givenUpFrom = 24 * time.Hour // a build that hangs since then
 )
 
 type ciEntry struct {
@@ -35,7 +38,7 @@ type apiStatuses struct {
 
 // CI gives the combined state of the commits that tags (or SHAs) of a git repository name. It asks for those it does
 // not know, 4 at a time, so call it with what a page shows. What has ended is believed for ten minutes, what has not
-// for 15 s. Tags that name no commit are left out. The error is the first fault; what is known is given beside it, an
+// for 15 s, unless the commit is so old that nothing is to be expected. Tags that name no commit are left out. The error is the first fault; what is known is given beside it, an
 // old state too. Errors as Commit.
 func (c *Client) CI(ctx context.Context, git string, tags ...string) (map[string]deploys.CI, error) {
 	known := map[string]deploys.CI{}
@@ -103,12 +106,19 @@ func (c *Client) readCI(ctx context.Context, git, sha string) (deploys.CI, error
 		return deploys.CI{}, err
 	}
 	ci := got.ci()
-	life := pendingFor
-	if ci.State == deploys.CISuccess || ci.State == deploys.CIFailure {
-		life = endedFor
-	}
-	c.states.put(refKey{git, sha}, ciEntry{ci, c.now().Add(life)})
+	c.states.put(refKey{git, sha}, ciEntry{ci, c.now().Add(c.lifeOf(git, sha, ci.State))})
 	return ci, nil
+}
+
+func (c *Client) lifeOf(git, sha string, state deploys.CIState) time.Duration {
+	commit, known := c.commits.find(git, sha)
+	age := c.now().Sub(commit.At)
+	switch {
+	case state == deploys.CISuccess || state == deploys.CIFailure,
+		known && state == deploys.CINone && age > reportsIn, known && age > givenUpFrom:
+		return endedFor
+	}
+	return pendingFor
 }
 
 // ci makes the domain's state. Gitea calls a commit nobody reported on "pending"; an unknown word is pending too,

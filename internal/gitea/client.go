@@ -58,6 +58,7 @@ type Client struct {
 	states  *lru[refKey, ciEntry]
 	files   *lru[rangeKey, changes]
 	linear  *lru[refKey, []string] // SHA -> itself and what lies straight below it
+	asks    *lru[askKey, *asked]   // their fields are under mu
 
 	flight singleflight.Group
 	mu     sync.Mutex
@@ -98,6 +99,7 @@ func New(o Options) (*Client, error) {
 		states:  newLRU[refKey, ciEntry](4096),
 		files:   newLRU[rangeKey, changes](256),
 		linear:  newLRU[refKey, []string](256),
+		asks:    newLRU[askKey, *asked](1024),
 		lists:   newLRU[listKey, *listing](1024),
 		bells:   map[chan struct{}]struct{}{},
 	}

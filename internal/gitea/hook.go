@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	hookLimit  = 256 << 10   // a package event has about 5 KB
-	hookSettle = time.Second // a push brings several events for one image
-	hookQueue  = 64          // images waiting for their refresh; beyond that the poll has to do
+	hookLimit  = 256 << 10              // a package event has about 5 KB
+	hookSettle = 500 * time.Millisecond // a push brings several events for one image
+	hookQueue  = 64                     // images waiting for their refresh; beyond that the poll has to do
 )
 
 // Hook takes Gitea's webhook for packages. What it is told is only a hint to look now: what the portal then shows is
@@ -106,7 +106,7 @@ func (h *Hook) Receive(header http.Header, body []byte) (status int, sentence st
 		return http.StatusOK, "Not of interest: the portal wants tags of container images only."
 	}
 	// The header is not signed, so this only saves work: who replays an event with another number makes the portal
-	// look once more, at most once a second.
+	// look once more, at most twice a second.
 	if id := header.Get("X-Gitea-Delivery"); id != "" && !h.fresh(clip(id, 100)) {
 		return http.StatusOK, "Seen before."
 	}
@@ -154,13 +154,13 @@ func (h *Hook) repository(image string) (string, bool) {
 	return "", false
 }
 
-// Run refreshes the lists of images that events told of, a second after an image's first one, until ctx ends. It
+// Run refreshes the lists of images that events told of, half a second after an image's first one, until ctx ends. It
 // returns when its last call has ended.
 func (h *Hook) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	var mu sync.Mutex
-	settling := map[string]bool{} // images whose second runs
+	settling := map[string]bool{} // images that are waited for
 	for {
 		var repository string
 		select {
@@ -175,10 +175,10 @@ func (h *Hook) Run(ctx context.Context) {
 		if known {
 			continue // the refresh to come sees this one too
 		}
-		second := h.client.after(hookSettle)
+		settled := h.client.after(hookSettle)
 		work.Go(func() {
 			select {
-			case <-second:
+			case <-settled:
 			case <-ctx.Done():
 				return
 			}

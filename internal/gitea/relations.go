@@ -58,6 +58,20 @@ func (c *Client) Relations(ctx context.Context, git, running string, tags ...str
 	return known, g.Wait()
 }
 
+// cachedRelation is what Relations would give for a tag, from memory only.
+func (c *Client) cachedRelation(git, running, tag string) (deploys.Relation, bool) {
+	running, tag = strings.ToLower(running), strings.ToLower(tag)
+	below, ok := c.linear.get(refKey{git, running})
+	if !ok || !isSHA(tag) {
+		return deploys.Relation{}, false
+	}
+	if i := uniquePrefix(below, tag); i >= 0 {
+		return deploys.Relation{Behind: i}, true
+	}
+	r, ok := c.ranges.get(rangeKey{git, below[0], tag})
+	return deploys.Relation{Ahead: r.Total, Behind: r.Behind}, ok
+}
+
 // uniquePrefix finds the one name that begins with ref; -1 when there is none or more.
 func uniquePrefix(names []string, ref string) int {
 	found := -1
@@ -80,8 +94,12 @@ func (c *Client) below(ctx context.Context, git, sha string) ([]string, error) {
 	}
 	page, _, err := c.rawPage(ctx, git, withoutExtras("sha", sha, "limit", strconv.Itoa(pageSize)))
 	if err != nil {
-		return nil, c.apiFault("GET commits "+git+" "+sha, err, "the commits of "+git,
+		err = c.apiFault("GET commits "+git+" "+sha, err, "the commits of "+git,
 			"Gitea has no commit "+deploys.ShortTag(sha)+" in "+git+".")
+		if errs.KindOf(err) == errs.NotFound {
+			c.commits.unknown.put(refKey{git, sha}, c.now().Add(unknownFor))
+		}
+		return nil, err
 	}
 	if len(page) == 0 || !strings.HasPrefix(strings.ToLower(page[0].SHA), sha) {
 		return nil, errs.New(errs.Unavailable, "Gitea at %s gave an answer that cannot be read.", c.base.Host)

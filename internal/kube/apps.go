@@ -96,7 +96,7 @@ func (c *Cluster) configured(a AppConfig, e env) deploys.App {
 	app := deploys.App{
 		Target:     deploys.Target{App: a.Name, Env: e.name},
 		Repository: a.Repository, Git: a.Git,
-		Namespace: e.namespace, Workload: cmp.Or(a.Workload, a.Name), Containers: slices.Clone(a.Containers),
+		Namespace: e.namespace, Workload: cmp.Or(a.Workload, a.Name), Containers: slices.Clone(a.Containers), Migrations: a.Migrations,
 		Stability: cmp.Or(a.Stability, c.stability), Limit: cmp.Or(a.Limit, c.limit),
 	}
 	var all []corev1.Container

@@ -37,6 +37,7 @@ type AppConfig struct {
 	Git        string        // "owner/name"; empty: the path of the repository
 	Workload   string        // empty: the name
 	Containers []string      // empty: those whose image comes from the repository
+	Migrations []string      // as deploys.App has them
 	Stability  time.Duration // 0: Options.Stability
 	Limit      time.Duration // 0: Options.Limit
 }

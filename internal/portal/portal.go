@@ -114,7 +114,7 @@ func newCluster(cfg *config.Config, log *slog.Logger) (*kube.Cluster, error) {
 	}
 	for _, a := range cfg.Apps {
 		app := kube.AppConfig{Name: a.Name, Envs: a.Environments, Git: a.Git, Workload: a.Workload, Containers: a.Containers,
-			Stability: a.Stability.Duration, Limit: a.Limit.Duration}
+			Migrations: a.Migrations, Stability: a.Stability.Duration, Limit: a.Limit.Duration}
 		if a.Image != "" {
 			app.Repository = cfg.Gitea.Registry + "/" + a.Image
 		}

@@ -227,6 +227,23 @@ func (c *catalog) CachedCommit(_, sha string) (deploys.Commit, bool) {
 	return deploys.Commit{}, false
 }
 
+// Ask and About: nothing is known of any commit here. commits_test.go has a Gitea that knows.
+func (c *catalog) Ask(deploys.App, string) <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+func (c *catalog) About(deploys.App, string) deploys.About { return deploys.About{Err: c.fault()} }
+
+func (c *catalog) CI(context.Context, string, ...string) (map[string]deploys.CI, error) {
+	return nil, c.fault()
+}
+
+func (c *catalog) Migrations(context.Context, string, string, string, ...string) (deploys.Migrations, error) {
+	return deploys.Migrations{}, c.fault()
+}
+
 func (c *catalog) Range(_ context.Context, _, from, to string) (deploys.Range, error) {
 	if err := c.fault(); err != nil {
 		return deploys.Range{}, err
@@ -255,6 +272,18 @@ func (c *catalog) Configs(context.Context, string, string) ([]string, error) {
 }
 
 func (c *catalog) Watch() (<-chan struct{}, func()) { return c.bell, func() {} }
+
+// push puts an image on top of the list and rings.
+func (c *catalog) push(letter string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.digests[tagOf(letter)] = digestOf(letter)
+	c.list.Images = append([]deploys.Listed{{ID: 99, Tag: tagOf(letter), Pushed: time.Now(), Commit: deploys.Commit{SHA: tagOf(letter), Subject: "Commit " + letter}}}, c.list.Images...)
+	select {
+	case c.bell <- struct{}{}:
+	default:
+	}
+}
 
 // Logs implements deploys.Cluster: no container says anything here.
 func (c *cluster) Logs(context.Context, deploys.Target, string, string, bool) ([]string, error) {

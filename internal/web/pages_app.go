@@ -36,11 +36,35 @@ func (s *Server) app(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	t.Images = s.Catalog.Images(ctx, t.App)
-	t.Commit = s.commit(t.App, t.Running) // the list may just have brought it
-	past, err := s.Deploys.History(ctx, target, 0, historyPage)
-	if err != nil {
+	if t.Images = s.Catalog.Images(ctx, t.App); t.Images.Err == nil { // else Gitea has been waited for long enough
+		s.awaitAbout(ctx, t)
+	}
+	p := templates.AppProps{Page: s.pageIn(c, target.String(), target.Env), App: t.App.App, Repository: t.App.Repository, Elsewhere: s.elsewhere(c, target)}
+	if p.Live, err = s.appLive(ctx, t); err != nil {
 		return err
+	}
+	p.Live.Now = p.Now
+	p.Stream = s.stream(templates.AppEventsURL(target.Env, target.App), []string{target.Env}, false)
+	return s.draw(c, http.StatusOK, templates.App(p))
+}
+
+// awaitAbout gives Gitea a moment to tell of the commits, so that most pages have them at their first paint. What comes
+// later comes by the stream.
+func (s *Server) awaitAbout(ctx context.Context, t targetFacts) {
+	late := time.NewTimer(s.times.wait)
+	defer late.Stop()
+	select {
+	case <-s.Catalog.Ask(t.App, t.Running.Tag):
+	case <-late.C:
+	case <-ctx.Done():
+	}
+}
+
+// appLive is the live part of an app's page, but for its moment. It waits for no network.
+func (s *Server) appLive(ctx context.Context, t targetFacts) (templates.AppLiveProps, error) {
+	past, err := s.Deploys.History(ctx, t.App.Target, 0, historyPage)
+	if err != nil {
+		return templates.AppLiveProps{}, err
 	}
 	deployed := map[string][]templates.Link{}
 	for _, d := range past {
@@ -48,17 +72,11 @@ func (s *Server) app(c echo.Context) error {
 			deployed[d.To.Tag] = append(links, templates.Link{Text: string(d.Kind) + " " + strconv.FormatInt(d.ID, 10), Href: templates.DeployURL(d.ID)})
 		}
 	}
-	var replaces int64
-	if n, err := strconv.ParseInt(c.QueryParam("replaces"), 10, 64); err == nil && t.Active != nil && n == t.Active.ID {
-		replaces = n
-	}
-	page := s.pageIn(c, target.String(), target.Env)
-	p := appView(t, deployed, nil, replaces, page.Now)
-	p.Page = page
-	p.Elsewhere = s.elsewhere(c, target)
+	t.Commit = s.commit(t.App, t.Running) // the list may just have brought it
+	p := appView(t, s.Catalog.About(t.App, t.Running.Tag), deployed)
 	p.History, _, _ = s.spans(past, t, time.Time{})
 	p.History = p.History[:min(len(p.History), 8)]
-	return s.draw(c, http.StatusOK, templates.App(p))
+	return p, nil
 }
 
 // elsewhere links the same app in other environments the reader may see.

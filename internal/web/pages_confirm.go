@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
-	"regexp"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -43,15 +42,19 @@ func readWish(get func(string) string) (wish, error) {
 
 // offer is a wish held against what is known: all that the confirm page shows.
 type offer struct {
-	target    targetFacts
-	back      *deploys.ReturnTo // nil for a deploy
-	to        deploys.Version
-	image     deploys.Image // of a deploy, as the registry has it
-	commit    deploys.Commit
-	lost      error // why the image to come cannot be told; the wish cannot be granted then
-	between   deploys.Range
-	undone    []deploys.Commit
-	noCommits string
+	target targetFacts
+	back   *deploys.ReturnTo // nil for a deploy
+	to     deploys.Version
+	image  deploys.Image // of a deploy, as the registry has it
+	lost   error         // why the image to come cannot be told; the wish cannot be granted then
+
+	commit     deploys.Commit // of to
+	ci         deploys.CI
+	ciFault    error // why ci is not known
+	compared   bool  // between is known
+	between    deploys.Range
+	migrations deploys.Migrations
+	commits    *templates.Trouble // why some of this is not known
 }
 
 func (s *Server) confirm(c echo.Context) error {
@@ -101,12 +104,18 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 	if err != nil {
 		return o, err
 	}
-	s.compare(ctx, &o)
+	if o.lost == nil { // Gitea is the registry: who waited for the one need not wait for the other too
+		s.compare(ctx, &o)
+	}
 	return o, nil
 }
 
 // lookUp finds the image that a deploy is to bring.
 func (s *Server) lookUp(ctx context.Context, w wish, o *offer) error {
+	if err := s.Deploys.CheckImage(w.image); err != nil {
+		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: cut(w.image)}
+		return nil
+	}
 	img, err := s.Catalog.Resolve(ctx, o.target.App.Repository, w.image)
 	switch errs.KindOf(err) {
 	case errs.NotFound, errs.Invalid:
@@ -161,44 +170,6 @@ func (s *Server) lookBack(ctx context.Context, w wish, o *offer) error {
 	}
 	o.back = &deploys.ReturnTo{Deploy: id, Before: w.before}
 	return nil
-}
-
-var shaLike = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
-
-// compare tells which commits come and go. That it cannot be told is said and stops nothing.
-func (s *Server) compare(ctx context.Context, o *offer) {
-	app, from, to := o.target.App, o.target.Running.Tag, o.to.Tag
-	o.commit = s.commit(app, o.to)
-	switch {
-	case o.lost != nil:
-		o.noCommits = "Which commits lie between the two is not looked up while the registry does not answer."
-		return
-	case app.Git == "":
-		o.noCommits = "No git repository is configured for " + app.App + ", so commits cannot be told."
-		return
-	case !shaLike.MatchString(from):
-		o.noCommits = "What runs now has no tag that names a commit, so commits cannot be told."
-		return
-	case !shaLike.MatchString(to):
-		o.noCommits = "What will run has no tag that names a commit, so commits cannot be told."
-		return
-	}
-	if o.commit.SHA == "" {
-		if c, err := s.Catalog.Commit(ctx, app.Git, to); err == nil {
-			o.commit = c
-		}
-	}
-	var err error
-	if o.between, err = s.Catalog.Range(ctx, app.Git, from, to); err != nil {
-		o.noCommits = errs.Public(err)
-		return
-	}
-	if o.between.Behind > 0 {
-		back, err := s.Catalog.Range(ctx, app.Git, to, from)
-		if err == nil {
-			o.undone = back.Ahead
-		}
-	}
 }
 
 // startDeploy asks for what the form says. Who may, what is free and what has changed is for the service to say; a

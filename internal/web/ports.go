@@ -12,6 +12,7 @@ import (
 // Deploys is what the pages need of the domain; *deploys.Service implements it.
 type Deploys interface {
 	Running() bool
+	CheckImage(image string) error
 	Start(context.Context, deploys.Request) (deploys.Deploy, error)
 	Get(ctx context.Context, id int64) (deploys.Deploy, error)
 	Events(ctx context.Context, id, after int64) ([]deploys.Event, error)
@@ -31,6 +32,7 @@ type Cluster interface {
 	Apps() []deploys.App
 	App(deploys.Target) (deploys.App, error)
 	Rollout(deploys.Target) (deploys.Rollout, error)
+	Watch(deploys.Target) (bell <-chan struct{}, stop func())
 	WatchAll() (bell <-chan struct{}, stop func())
 }
 
@@ -44,14 +46,19 @@ type EnvInfo struct {
 	StaleWhy   string
 }
 
-// Catalog is what the pages show of images and commits. Cached and CachedCommit answer from memory; Images never fails
-// but gives a list with an error; Resolve, Commit and Range may ask the registry and take seconds.
+// Catalog is what the pages show of images and commits. Cached, CachedCommit and About answer from memory; Images never
+// fails but gives a list with an error; Ask begins to look up what About tells, for everybody, and never waits; the
+// others may ask Gitea and take seconds.
 type Catalog interface {
 	Images(context.Context, deploys.App) deploys.List
 	Cached(deploys.App) deploys.List
+	Ask(app deploys.App, running string) (done <-chan struct{})
+	About(app deploys.App, running string) deploys.About
 	Commit(ctx context.Context, git, sha string) (deploys.Commit, error)
 	CachedCommit(git, tagOrSHA string) (deploys.Commit, bool)
+	CI(ctx context.Context, git string, tags ...string) (map[string]deploys.CI, error)
 	Range(ctx context.Context, git, from, to string) (deploys.Range, error)
+	Migrations(ctx context.Context, git, from, to string, patterns ...string) (deploys.Migrations, error)
 	Resolve(ctx context.Context, repository, ref string) (deploys.Image, error)
 	Watch() (bell <-chan struct{}, stop func())
 }

@@ -56,6 +56,7 @@ func (s *Server) routes() []route {
 		{get, templates.FindURL, signedIn, s.find, false},
 
 		{get, target, viewEnv, s.app, false},
+		{get, target + "/events", viewEnv, s.appEvents, true},
 		{get, target + "/history", viewEnv, s.history, false},
 		{get, target + "/confirm", deployEnv, s.confirm, false},
 		{post, target + "/deploys", asks, s.startDeploy, false},
@@ -90,7 +91,7 @@ func (s *Server) giteaHook(c echo.Context) error {
 
 // isStream tells whether a route's path is that of a stream.
 func isStream(path string) bool {
-	return path == templates.BoardEventsURL || path == "/deploys/:id/events"
+	return path == templates.BoardEventsURL || path == "/apps/:env/:app/events" || path == "/deploys/:id/events"
 }
 
 // guard lets a request through to its route when who asks has what the route needs.

@@ -52,11 +52,16 @@ type Server struct {
 
 // times is how often and how long things happen. Tests shorten them.
 type times struct {
-	beat   time.Duration // between two beats of a stream
-	check  time.Duration // between two looks at a stream's session
-	board  time.Duration // the least time between two pictures of the board
-	write  time.Duration // how long one write may take before its reader is given up
-	grace  time.Duration // how long pages under way may take when the server stops
+	beat  time.Duration // between two beats of a stream
+	check time.Duration // between two looks at a stream's session
+	board time.Duration // the least time between two pictures of the board, or of an app
+	write time.Duration // how long one write may take before its reader is given up
+	grace time.Duration // how long pages under way may take when the server stops
+
+	ask     time.Duration // between two looks at what an open app page shows of commits
+	wait    time.Duration // how long an app's page waits for them, at its first paint
+	compare time.Duration // how long a confirm page waits for them
+
 	ticker func(time.Duration) (tick <-chan time.Time, stop func())
 }
 
@@ -67,6 +72,10 @@ func defaultTimes() times {
 		board: time.Second,
 		write: 10 * time.Second,
 		grace: 2 * time.Second,
+
+		ask:     20 * time.Second, // longer than a state is believed that may change
+		wait:    time.Second,
+		compare: 3 * time.Second,
 		ticker: func(d time.Duration) (<-chan time.Time, func()) {
 			t := time.NewTicker(d)
 			return t.C, t.Stop

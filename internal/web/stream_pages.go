@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"deployportal/internal/auth"
@@ -23,15 +24,7 @@ func (s *Server) deployEvents(c echo.Context) error {
 		draw:  func(ctx context.Context, r *room) { s.drawDeploy(ctx, r, d, may) },
 		after: resumeAfter(c),
 		envs:  []string{env},
-		still: func(actor auth.Actor) standing {
-			switch {
-			case !s.mayView(actor, env):
-				return gone
-			case (s.Policy.Allow(actor, auth.Deploy, env) == nil) != may:
-				return changed
-			}
-			return stands
-		},
+		still: func(actor auth.Actor) standing { return s.still(actor, env, may) },
 	})
 }
 
@@ -113,7 +106,7 @@ func (s *Server) boardEvents(c echo.Context) error {
 	})
 }
 
-// drawBoard draws the board for everybody with the same rights, when something rang and at most once a second.
+// drawBoard draws the board for everybody with the same rights.
 func (s *Server) drawBoard(ctx context.Context, r *room, rights rights) {
 	deployed, stop := s.Deploys.Listen(0)
 	defer stop()
@@ -121,21 +114,99 @@ func (s *Server) drawBoard(ctx context.Context, r *room, rights rights) {
 	defer stop()
 	listed, stop := s.Catalog.Watch()
 	defer stop()
-	var shown templates.BoardLiveProps
+	drawWhole(ctx, s, r, bells{deployed, moved, listed, nil}, whole[templates.BoardLiveProps]{
+		state: func() (templates.BoardLiveProps, error) {
+			p, _, err := s.boardLive(ctx, rights)
+			p.Now = time.Time{}
+			return p, err
+		},
+		draw: func(p templates.BoardLiveProps, now time.Time) templ.Component {
+			p.Now = now
+			return templates.BoardMessage(p)
+		},
+	})
+}
+
+func (s *Server) appEvents(c echo.Context) error {
+	target := targetOf(c)
+	if _, err := s.Cluster.App(target); err != nil {
+		return err
+	}
+	may := s.mayDeploy(c, target.Env)
+	return s.serveStream(c, live{
+		key:   fmt.Sprintf("app %q %q %t", target.Env, target.App, may),
+		draw:  func(ctx context.Context, r *room) { s.drawApp(ctx, r, target, may) },
+		after: -1, // as the board's
+		envs:  []string{target.Env},
+		still: func(actor auth.Actor) standing { return s.still(actor, target.Env, may) },
+	})
+}
+
+// still tells what became of the rights of who looks at something in one environment.
+func (s *Server) still(actor auth.Actor, env string, mayDeploy bool) standing {
+	switch {
+	case !s.mayView(actor, env):
+		return gone
+	case (s.Policy.Allow(actor, auth.Deploy, env) == nil) != mayDeploy:
+		return changed
+	}
+	return stands
+}
+
+// drawApp draws an app's page for everybody with the same rights. While somebody looks, Gitea is asked now and then
+// what has become of the commits; who looks makes no difference to how often.
+func (s *Server) drawApp(ctx context.Context, r *room, target deploys.Target, mayDeploy bool) {
+	deployed, stop := s.Deploys.Listen(0)
+	defer stop()
+	moved, stop := s.Cluster.Watch(target)
+	defer stop()
+	listed, stop := s.Catalog.Watch()
+	defer stop()
+	again, stop := s.times.ticker(s.times.ask)
+	defer stop()
+	drawWhole(ctx, s, r, bells{deployed, moved, listed, again}, whole[templates.AppLiveProps]{
+		state: func() (templates.AppLiveProps, error) {
+			t, err := s.target(ctx, target, mayDeploy)
+			if err != nil {
+				return templates.AppLiveProps{}, err
+			}
+			s.Catalog.Ask(t.App, t.Running.Tag) // the answer rings
+			return s.appLive(ctx, t)
+		},
+		draw: func(p templates.AppLiveProps, now time.Time) templ.Component {
+			p.Now = now
+			return templates.AppMessage(p)
+		},
+	})
+}
+
+// bells ring when a page may have changed.
+type bells struct {
+	deployed, moved, listed <-chan struct{}
+	again                   <-chan time.Time
+}
+
+// whole is a page whose state is compared as a whole.
+type whole[P any] struct {
+	state func() (P, error)                  // but for its moment, which always differs
+	draw  func(P, time.Time) templ.Component // the message that brings it up to date
+}
+
+// drawWhole draws a page when something rang and its state is another, at most once in a while.
+func drawWhole[P any](ctx context.Context, s *Server, r *room, b bells, page whole[P]) {
+	var shown P
 	for first := true; ; first = false {
-		now, _, err := s.boardLive(ctx, rights)
-		var b bytes.Buffer
-		at := now.Now
-		now.Now = time.Time{} // the only part that always differs
+		now, err := page.state()
 		if err == nil && (first || !reflect.DeepEqual(now, shown)) {
-			shown, now.Now = now, at
-			if err = templates.BoardMessage(now).Render(ctx, &b); err == nil {
-				r.show(picture{data: message(0, "", b.Bytes())})
+			shown = now
+			var out bytes.Buffer
+			if err = page.draw(now, s.Now()).Render(ctx, &out); err == nil {
+				r.show(picture{data: message(0, "", out.Bytes())})
 			}
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				s.Log.Error("the board cannot be drawn", "err", err)
+				s.Log.Error("a page cannot be drawn", "err", err)
 			}
 			r.end()
 			return
@@ -148,9 +219,10 @@ func (s *Server) drawBoard(ctx context.Context, r *room, rights rights) {
 			return
 		}
 		select {
-		case <-deployed:
-		case <-moved:
-		case <-listed:
+		case <-b.deployed:
+		case <-b.moved:
+		case <-b.listed:
+		case <-b.again:
 		case <-ctx.Done():
 			return
 		}

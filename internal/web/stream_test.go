@@ -131,7 +131,7 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 			p := newPortal(t, nil, func(s *Server) { s.times.check = 10 * time.Millisecond })
 			dan := p.as(deployer)
 			d := p.patched(p.start("staging", "b").ID)
-			streams := []*reader{dan.listen("/events", ""), dan.listen(templates.DeployURL(d.ID)+"/events", "")}
+			streams := []*reader{dan.listen("/events", ""), dan.listen(templates.AppEventsURL("staging", "api"), ""), dan.listen(templates.DeployURL(d.ID)+"/events", "")}
 			if err := end(p, dan); err != nil {
 				t.Fatal(err)
 			}
@@ -195,7 +195,7 @@ func FuzzMessage(f *testing.F) {
 
 func TestStreamsWithoutASession(t *testing.T) {
 	p := newPortal(t, nil, nil)
-	for _, path := range []string{"/events", "/deploys/1/events"} {
+	for _, path := range []string{"/events", "/apps/staging/api/events", "/deploys/1/events"} {
 		a := p.as(nobody).get(path)
 		if a.StatusCode != 401 || a.Header.Get("Location") != "" || strings.Contains(a.body, "<") {
 			t.Errorf("%s: %s %q", path, a.Status, a.body)

@@ -1,36 +1,33 @@
 package web
 
 import (
-	"time"
+	"slices"
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
 	"deployportal/web/templates"
 )
 
-// appView makes the parts of an app's page that come from the target's facts. deployed names the deploys of each
-// digest or tag, newest first; platforms those of a tag, where they are known; replaces is the deploy whose place a
-// chosen one takes, or 0.
-func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[string][]string, replaces int64, now time.Time) templates.AppProps {
-	p := templates.AppProps{
-		App: t.App.App, Repository: t.App.Repository,
+// appView makes the parts of an app's page that come from the target's facts and from what is known of the commits.
+// deployed names the deploys of each tag, newest first.
+func appView(t targetFacts, about deploys.About, deployed map[string][]templates.Link) templates.AppLiveProps {
+	p := templates.AppLiveProps{
+		Env: t.App.Env, App: t.App.App,
 		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
-		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), CanDeploy: t.MayDeploy && t.Trouble == nil,
+		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout),
+		Registry: registryTrouble(t.Images), Commits: aboutTrouble(t, about),
 	}
-	p.Env, p.Prod, p.Now = t.App.Env, t.Prod, now
 	if note := targetNote(t); note != "" && (t.Rollout == nil || t.Rollout.StaleSince.IsZero()) {
 		p.Note = "This workload: " + note + "."
 	}
 	if t.Trouble != nil {
 		p.Cluster = clusterTrouble(t)
 	}
+	var replaces int64
 	if t.Active != nil {
 		p.Active = strip(t)
-		if replaces == 0 {
-			replaces = t.Active.ID // without it, the deploy would be refused; the confirm page says what it replaces
-		}
+		replaces = t.Active.ID // without it, the deploy would be refused; the confirm page says what it replaces
 	}
-	p.Registry = registryTrouble(t.Images)
 	if len(t.Images.Images) == 0 && p.Registry == nil {
 		p.Teach = &templates.Teach{
 			Title: "No image yet",
@@ -38,20 +35,17 @@ func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[
 			Paste: "docker build -t " + t.App.Repository + ":$(git rev-parse HEAD) .\ndocker push " + t.App.Repository + ":$(git rev-parse HEAD)",
 		}
 	}
-	at := -1
-	for i, img := range t.Images.Images {
-		if img.Tag == t.Running.Tag && img.Tag != "" {
-			at = i
-			break
-		}
-	}
+	at := slices.IndexFunc(t.Images.Images, func(i deploys.Listed) bool { return i.Tag == t.Running.Tag && i.Tag != "" })
 	for i, img := range t.Images.Images {
 		row := templates.ImageRow{
 			Image:  imageOf(deploys.Version{Tag: img.Tag}, img.Commit),
 			Pushed: img.Pushed, Pusher: img.Pusher, URL: img.URL,
-			Platforms: platforms[img.Tag], Deploys: deployed[img.Tag], Place: place(i, at),
+			CI: ciOf(t.App, about, img), Deploys: deployed[img.Tag], Place: place(i, at),
 		}
-		if p.CanDeploy && row.Place != templates.PlaceRunning {
+		if r, ok := about.Relations[img.Tag]; ok {
+			row.Stands, row.Aside = distance(r), r.Way() == deploys.WayDiverged
+		}
+		if t.MayDeploy && t.Trouble == nil && row.Place != templates.PlaceRunning {
 			row.Act = &templates.Act{
 				Text: "Deploy " + row.Image.Short, Main: i == 0,
 				Href: templates.ConfirmURL(t.App.Env, t.App.App, img.Tag, replaces),

@@ -15,9 +15,12 @@ func confirmView(o offer, w wish) templates.ConfirmProps {
 	p := templates.ConfirmProps{
 		App: app, Action: templates.DeploysURL(env, app), Cancel: templates.AppURL(env, app),
 		From: imageOf(t.Running, t.Commit), To: imageOf(o.to, o.commit), Pushed: o.image.Pushed,
-		Same: o.to.Same(t.Running), NoCommits: o.noCommits,
-		Plus: commitList(o.between.Ahead, o.between.Total), Minus: commitList(o.undone, o.between.Behind),
+		Same: o.to.Same(t.Running), Commits: o.commits, Migrations: migrationsView(o), Mind: minds(o),
+		Plus: commitList(o.between.Ahead, o.between.Total), Minus: commitList(o.between.Lost, o.between.Behind),
 		Reason: w.reason, Key: w.key, SeenFrom: t.Running.ID(), SeenTo: o.to.ID(),
+	}
+	if o.compared && !p.Same {
+		p.Stands = standsInFull(o)
 	}
 	for _, m := range o.image.Manifests {
 		p.Platforms = append(p.Platforms, m.Platform)
@@ -41,9 +44,12 @@ func confirmView(o offer, w wish) templates.ConfirmProps {
 	return p
 }
 
+// mostCommits is how many commits a list shows; that there are more is said.
+const mostCommits = 20
+
 func commitList(list []deploys.Commit, total int) templates.CommitList {
 	l := templates.CommitList{Total: max(total, len(list))}
-	for _, c := range list {
+	for _, c := range list[:min(len(list), mostCommits)] {
 		l.Commits = append(l.Commits, commitOf(c))
 	}
 	return l
@@ -63,7 +69,10 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 			checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(err)})
 		}
 	}
-	if o.lost != nil {
+	switch {
+	case errs.KindOf(o.lost) == errs.Invalid:
+		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost), Fix: "Push the image under the SHA of its commit and deploy that."})
+	case o.lost != nil:
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost), Fix: "A deploy needs the registry's word for the image. A rollback does not: it works without the registry."})
 	}
 	blocked = len(checks) > 0

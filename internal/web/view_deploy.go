@@ -181,7 +181,7 @@ func deployActs(f deployFacts) []templates.Act {
 	again := templates.Act{Text: "Deploy again", Href: templates.ConfirmURL(env, app, d.To.Tag, 0)}
 	switch d.Status {
 	case deploys.Pending, deploys.Running:
-		instead := templates.Act{Text: "Deploy another instead", Href: templates.ReplaceURL(env, app, d.ID)}
+		instead := templates.Act{Text: "Deploy another instead", Href: templates.AppURL(env, app)}
 		if d.Kind == deploys.KindRollback {
 			return []templates.Act{instead}
 		}

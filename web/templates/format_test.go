@@ -68,7 +68,7 @@ func TestURLs(t *testing.T) {
 		RollbackURL("prod", "api", 0, 0):      "/apps/prod/api/confirm?rollback_to=last",
 		RollbackURL("prod", "api", 12, 13):    "/apps/prod/api/confirm?replaces=13&rollback_to=12",
 		DeployEventsURL(3, 9):                 "/deploys/3/events?after=9",
-		ReplaceURL("prod", "api", 3):          "/apps/prod/api?replaces=3",
+		AppEventsURL("prod", "api"):           "/apps/prod/api/events",
 		RevokeURL("a/b"):                      "/account/sessions/a%2Fb/revoke",
 	} {
 		if got != want {

@@ -8,35 +8,50 @@ type AppProps struct {
 	App        string
 	Repository string
 	Elsewhere  []Link // the same app in other environments
-	Health     Mark
-	Running    Image
-	Since      time.Time
-	By         string // "by ana", "changed from outside by kubectl-set"
-	Ready      string
-	Note       string   // "Flux manages this workload and may revert a deploy."
-	Cluster    *Trouble // the running facts are old or missing
-	Active     *Strip
-	Registry   *Trouble // the list is old or missing
-	Images     []ImageRow
-	More       bool // the registry holds more than are listed
-	Teach      *Teach
-	History    []Span
-	CanDeploy  bool
+	Live       AppLiveProps
+}
+
+// AppLiveProps is the part of an app's page that updates itself.
+type AppLiveProps struct {
+	Now      time.Time
+	Env, App string
+	Health   Mark
+	Running  Image
+	Since    time.Time
+	By       string // "by ana", "changed from outside by kubectl-set"
+	Ready    string
+	Note     string   // "Flux manages this workload and may revert a deploy."
+	Cluster  *Trouble // the running facts are old or missing
+	Active   *Strip
+	Registry *Trouble // the list is old or missing
+	Commits  *Trouble // CI states and places in the history are old or missing
+	Images   []ImageRow
+	Teach    *Teach
+	History  []Span
 }
 
 // ImageRow is one image of the list, in the order of the pushes.
 type ImageRow struct {
-	Image     Image
-	Pushed    time.Time
-	Pusher    string
-	Platforms []string // empty: not known
-	URL       string   // the registry's page of it
-	Place     Place
-	Deploys   []Link // "deploy 12", newest first
-	Act       *Act
+	Image   Image
+	Pushed  time.Time
+	Pusher  string
+	URL     string // the registry's page of it
+	CI      *CI    // nil: there is nothing to ask
+	Place   Place
+	Stands  string // "3 commits ahead", seen from the running one; empty: not known, Place has to do
+	Aside   bool   // it lacks commits that run, and has others
+	Deploys []Link // "deploy 12", newest first
+	Act     *Act
 }
 
-// Place is where an image stands against the one that runs.
+// CI is what the builds and checks of a commit say.
+type CI struct {
+	Mark Mark
+	Note string // which failed, or why it is not known
+	URL  string // where it is told in full; empty: nowhere
+}
+
+// Place is where an image stands against the one that runs, by the order of the pushes.
 type Place string
 
 // The places.
@@ -86,15 +101,18 @@ type ConfirmProps struct {
 	Pushed     time.Time
 	Platforms  []string
 	Same       bool       // the same digest already runs
+	Stands     string     // "c7750aa is 3 commits ahead of 4be19f2."; empty: not known
 	Plus       CommitList // in To, not in From
 	Minus      CommitList // in From, not in To: undone
-	NoCommits  string     // why commits cannot be told; empty: they can
+	Commits    *Trouble   // why commits cannot be told
+	Migrations Migrations
 	Checks     []Check
-	Blocked    bool   // a check blocks: no button
-	WayBack    string // "If it fails, 4be19f2 is still in the registry."
-	Replaces   int64  // the running deploy that this one takes the place of; 0: none
-	ReplaceSay string // what happens to it, in a sentence
-	Who        string // who will stand in the audit log
+	Mind       []Check // what one must know when pressing the button: CI, what is lost, what stays
+	Blocked    bool    // a check blocks: no button
+	WayBack    string  // "If it fails, 4be19f2 is still in the registry."
+	Replaces   int64   // the running deploy that this one takes the place of; 0: none
+	ReplaceSay string  // what happens to it, in a sentence
+	Who        string  // who will stand in the audit log
 	Reason     string
 	Key        string // idempotency
 	SeenFrom   string // digest the reader saw running
@@ -105,6 +123,21 @@ type ConfirmProps struct {
 type CommitList struct {
 	Commits []Image // Tag is the SHA
 	Total   int     // how many there are in all
+}
+
+// Migrations are the files between two commits that change a database's shape.
+type Migrations struct {
+	Run    []TouchedFile // what the new image will run
+	Stay   []TouchedFile // what has run and is not undone by going back
+	Unread int           // commits whose files were not looked at
+	None   bool          // the commits were looked at, and none touches one
+}
+
+// TouchedFile is a file that a commit touched.
+type TouchedFile struct {
+	Path   string
+	How    string // "added", "modified" or "removed"
+	Commit Image
 }
 
 // Check is one finding before a deploy.

@@ -24,21 +24,28 @@ func spanList() []Span {
 }
 
 func appProps() AppProps {
-	row := func(i Image, pushed time.Duration, place Place, act *Act, deploys ...Link) ImageRow {
-		return ImageRow{Image: i, Pushed: past(pushed), Pusher: "ci", Platforms: []string{"linux/amd64", "linux/arm64"}, URL: "https://git.example.org/acme/-/packages/container/api/" + i.Tag, Place: place, Act: act, Deploys: deploys}
+	row := func(i Image, pushed time.Duration, place Place, stands string, ci CI, act *Act, deploys ...Link) ImageRow {
+		return ImageRow{Image: i, Pushed: past(pushed), Pusher: "ci", URL: "https://git.example.org/acme/-/packages/container/api/" + i.Tag, Place: place, Stands: stands, CI: &ci, Act: act, Deploys: deploys}
 	}
+	deploy := func(i Image) *Act { return &Act{Text: "Deploy " + i.Short, Href: ConfirmURL("prod", "api", i.Tag, 0)} }
 	bare := img("0a1b2c3d4e5f60718293a4b5c6d7e8f901234567", "", "")
-	bare.Author, bare.URL = "", ""
+	bare.Author, bare.URL, bare.At = "", "", time.Time{}
+	first, side := deploy(newer), row(broken, 4*time.Hour, PlaceNewer, "1 ahead, 2 behind", CI{Mark: Mark{Unknown, "No CI"}}, deploy(broken))
+	first.Main, side.Aside = true, true
 	return AppProps{
 		Page: targetPage("api in prod"), App: "api", Repository: "git.example.org/acme/api", Elsewhere: []Link{{"api in staging", AppURL("staging", "api")}},
-		Health: Mark{OK, "Healthy"}, Running: older, Since: past(75 * time.Hour), By: "by ana", Ready: "3 of 3 ready", CanDeploy: true, More: true,
-		Images: []ImageRow{
-			row(newer, 12*time.Minute, PlaceNewer, &Act{Text: "Deploy c7750aa", Href: ConfirmURL("prod", "api", shaNew, 0), Main: true}, Link{"deploy 318 in staging", DeployURL(318)}),
-			row(middle, 3*time.Hour, PlaceNewer, &Act{Text: "Deploy 91d3c4e", Href: ConfirmURL("prod", "api", shaMid, 0)}),
-			row(older, 80*time.Hour, PlaceRunning, nil, Link{"deploy 317", DeployURL(317)}),
-			{Image: bare, Place: PlaceOlder, Act: &Act{Text: "Deploy 0a1b2c3", Href: ConfirmURL("prod", "api", bare.Tag, 0)}},
+		Live: AppLiveProps{
+			Now: now, Env: "prod", App: "api",
+			Health: Mark{OK, "Healthy"}, Running: older, Since: past(75 * time.Hour), By: "by ana", Ready: "3 of 3 ready",
+			Images: []ImageRow{
+				row(newer, 12*time.Minute, PlaceNewer, "2 commits ahead", CI{Mark: Mark{Busy, "CI running"}, URL: "https://ci.example.org/7"}, first, Link{"deploy 318 in staging", DeployURL(318)}),
+				row(middle, 3*time.Hour, PlaceNewer, "1 commit ahead", CI{Mark: Mark{Bad, "CI failed"}, Note: "e2e, lint and 2 more", URL: "https://ci.example.org/6"}, deploy(middle)),
+				side,
+				row(older, 80*time.Hour, PlaceRunning, "", CI{Mark: Mark{OK, "CI passed"}, URL: "https://ci.example.org/5"}, nil, Link{"deploy 317", DeployURL(317)}),
+				{Image: bare, Place: PlaceOlder, CI: &CI{Mark: Mark{Unknown, "CI unknown"}, Note: "no such commit"}, Act: deploy(bare)},
+			},
+			History: spanList(),
 		},
-		History: spanList(),
 	}
 }
 
@@ -46,7 +53,11 @@ func confirmProps() ConfirmProps {
 	return ConfirmProps{
 		Page: targetPage("Deploy api"), App: "api", Action: DeploysURL("prod", "api"), Cancel: AppURL("prod", "api"),
 		From: older, To: newer, Pushed: past(12 * time.Minute), Platforms: []string{"linux/amd64"},
-		Plus:    CommitList{Commits: []Image{newer, middle}, Total: 2},
+		Stands:     "c7750aa is 2 commits ahead of 4be19f2.",
+		Plus:       CommitList{Commits: []Image{newer, middle}, Total: 2},
+		Migrations: Migrations{Run: []TouchedFile{{Path: "migrations/0042_due_index.sql", How: "added", Commit: newer}}},
+		Mind: []Check{{Mark: Mark{OK, "CI passed"}, Sentence: "3 checks passed for c7750aa."},
+			{Mark: Mark{Unknown, "Migrates"}, Sentence: "1 migration file may change the database. Going back later does not undo that."}},
 		WayBack: "The way back: 4be19f2 is still in the registry.",
 		Who:     "ana", Key: "01J0000000000000000000000", SeenFrom: digOld, SeenTo: digNew,
 	}
@@ -54,16 +65,18 @@ func confirmProps() ConfirmProps {
 
 func appStories() map[string]templ.Component {
 	trouble := appProps()
-	trouble.Registry = &Trouble{Sentence: "Gitea cannot be reached since 13:59 UTC.", Known: past(3 * time.Minute)}
-	trouble.Cluster = &Trouble{Sentence: "The cluster cannot be reached since 02:10 UTC.", Known: past(11 * time.Hour)}
-	trouble.Health = Mark{Unknown, "Unknown"}
+	trouble.Live.Registry = &Trouble{Sentence: "Gitea cannot be reached since 13:59 UTC.", Known: past(3 * time.Minute)}
+	trouble.Live.Cluster = &Trouble{Sentence: "The cluster cannot be reached since 02:10 UTC.", Known: past(11 * time.Hour)}
+	trouble.Live.Commits = &Trouble{Sentence: "Gitea refuses us the CI states of acme/api: the token lacks the scope read:repository.", Detail: "CI states and who is ahead of whom are not known, or old."}
+	trouble.Live.Health = Mark{Unknown, "Unknown"}
 	trouble.Notice = "The lock is gone."
 	first := appProps()
-	first.Images, first.History, first.More, first.Running, first.By, first.Since = nil, nil, false, Image{Short: "unknown"}, "", time.Time{}
-	first.Teach = &Teach{Title: "No image yet", Text: "Push an image whose tag is the commit's SHA. Other tags, latest among them, are not listed: they can mean something else tomorrow.", Paste: "docker build -t git.example.org/acme/api:$(git rev-parse HEAD) .\ndocker push git.example.org/acme/api:$(git rev-parse HEAD)"}
+	first.Live.Images, first.Live.History, first.Live.Running, first.Live.By, first.Live.Since = nil, nil, Image{Short: "unknown"}, "", time.Time{}
+	first.Live.Teach = &Teach{Title: "No image yet", Text: "Push an image whose tag is the commit's SHA. Other tags, latest among them, are not listed: they can mean something else tomorrow.", Paste: "docker build -t git.example.org/acme/api:$(git rev-parse HEAD) .\ndocker push git.example.org/acme/api:$(git rev-parse HEAD)"}
 	busy := appProps()
-	busy.Active = boardProps().Live.Sheets[0].Rows[0].Active
-	busy.Note = "This workload: managed by Flux, which may revert a deploy."
+	busy.Live.Active = boardProps().Live.Sheets[0].Rows[0].Active
+	busy.Live.Note = "This workload: managed by Flux, which may revert a deploy."
+	busy.Stream = &Stream{URL: AppEventsURL("prod", "api"), Age: 3 * time.Second}
 
 	refused := confirmProps()
 	refused.Error = "Somebody else deployed meanwhile: api runs 91d3c4e now, not 4be19f2. Look again, then confirm."
@@ -77,19 +90,25 @@ func appStories() map[string]templ.Component {
 	back := confirmProps()
 	back.Rollback, back.RollbackTo, back.From, back.To = true, 317, newer, older
 	back.Plus, back.Minus = CommitList{}, CommitList{Commits: []Image{newer, middle}, Total: 12}
+	back.Stands = "4be19f2 is 12 commits behind c7750aa."
+	back.Migrations = Migrations{Stay: []TouchedFile{{Path: "migrations/0042_due_index.sql", How: "added", Commit: newer}}, Unread: 3}
+	back.Mind = []Check{{Mark: Mark{Bad, "CI failed"}, Sentence: "Failed for 4be19f2: e2e."}, {Mark: Mark{Busy, "Not undone"}, Sentence: "Stays in the database: 1 migration. The older code will meet the newer schema."}}
 	back.Replaces, back.ReplaceSay = 319, "The deploy of c7750aa by marta, 41 s old, ends as superseded. The pods that serve now are not touched."
 	same := confirmProps()
-	same.To, same.Plus, same.Same = same.From, CommitList{}, true
+	same.To, same.Plus, same.Same, same.Stands, same.Migrations, same.Mind = same.From, CommitList{}, true, "", Migrations{}, nil
 	blind := confirmProps()
-	blind.NoCommits, blind.Plus = "Gitea cannot be reached, so the commits between the two are not known.", CommitList{}
+	blind.Plus, blind.Stands, blind.Migrations = CommitList{}, "", Migrations{}
+	blind.Commits = &Trouble{Sentence: "Commits cannot be read: Gitea cannot be reached.", Detail: "So which come and go, and whether they migrate a database, is not known. Look for yourself in a clone of acme/api:", Paste: "git log --left-right --stat 4be19f2...c7750aa"}
+	blind.Mind = []Check{{Mark: Mark{Unknown, "CI unknown"}, Sentence: "Gitea cannot be reached."}}
 	blind.From = Image{Short: "unknown"}
 	level := confirmProps()
-	level.Plus = CommitList{}
+	level.Plus, level.Stands, level.Migrations = CommitList{}, "c7750aa and 4be19f2 are the same commit.", Migrations{None: true}
 
 	history := HistoryProps{Page: targetPage("What ran when: api"), App: "api", Spans: spanList(), Older: HistoryURL("prod", "api") + "?before=311"}
 	return map[string]templ.Component{
 		"app": App(appProps()), "app-trouble": App(trouble), "app-first": App(first), "app-busy": App(busy),
-		"confirm": Confirm(confirmProps()), "confirm-refused": Confirm(refused), "confirm-rollback": Confirm(back),
+		"app-message": AppMessage(busy.Live),
+		"confirm":     Confirm(confirmProps()), "confirm-refused": Confirm(refused), "confirm-rollback": Confirm(back),
 		"confirm-same": Confirm(same), "confirm-blind": Confirm(blind), "confirm-level": Confirm(level),
 		"history": History(history),
 	}

@@ -20,7 +20,7 @@ func deployProps() DeployProps {
 		Now: now, ID: 319, App: "api", Env: "prod", AppHref: AppURL("prod", "api"), Prod: true, Active: true,
 		Mark: Mark{Busy, "Rolling out"}, To: newer, From: older, Commits: 2, Who: "ana", Door: "in the browser",
 		Created: past(41 * time.Second), Usually: 190 * time.Second,
-		Acts: []Act{{Text: "Roll back now", Href: RollbackURL("prod", "api", 0, 319), Danger: true}, {Text: "Deploy another instead", Href: ReplaceURL("prod", "api", 319)}},
+		Acts: []Act{{Text: "Roll back now", Href: RollbackURL("prod", "api", 0, 319), Danger: true}, {Text: "Deploy another instead", Href: AppURL("prod", "api")}},
 		Steps: []Step{
 			{Name: "Recorded", State: StepDone, Figure: "audit 1482"},
 			{Name: "Patched", State: StepDone, Figure: "0.1 s"},

@@ -25,6 +25,9 @@ func AppURL(env, app string) string {
 	return "/apps/" + url.PathEscape(env) + "/" + url.PathEscape(app)
 }
 
+// AppEventsURL is the stream of an app's page.
+func AppEventsURL(env, app string) string { return AppURL(env, app) + "/events" }
+
 // HistoryURL is what ran when on a target.
 func HistoryURL(env, app string) string { return AppURL(env, app) + "/history" }
 
@@ -66,12 +69,6 @@ func EntryURL(seq int64) string { return AuditURL + "/" + strconv.FormatInt(seq,
 // RevokeURL ends one of one's own sessions (POST).
 func RevokeURL(session string) string {
 	return "/account/sessions/" + url.PathEscape(session) + "/revoke"
-}
-
-// ReplaceURL is an app's page from which a deploy is chosen that takes the place of a running one. The page passes
-// replaces on to every ConfirmURL on it.
-func ReplaceURL(env, app string, replaces int64) string {
-	return AppURL(env, app) + "?replaces=" + strconv.FormatInt(replaces, 10)
 }
 
 // PersonURL is where an account is changed (POST): PersonDisable, PersonEnable or PersonRole.

@@ -1,6 +1,7 @@
 package giteatest
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
@@ -36,6 +37,9 @@ type sampleCommit struct {
 	hours   int    // since the commit before
 	prefix  string // the SHA begins with it
 	noImage bool   // its build was never pushed
+	ci      string // what its CI says; empty: success; "none": nothing was ever reported
+	file    string // a migration that it adds
+	onto    int    // stands on this commit of the main line, counted from 1, and nothing stands on it; 0: on the one before
 }
 
 var samplePeople = []struct{ name, email string }{
@@ -56,11 +60,12 @@ var sampleStory = map[string][]sampleCommit{
 		{subject: "Report build and schema version on /api/health", author: 2, hours: 22},
 		{subject: "Relax CSP for the landing page", author: 3, hours: 5},
 		{subject: "Allow fonts.googleapis.com in the style sources", author: 3, hours: 1},
-		{subject: "Serialize migrations across replicas", author: 0, hours: 19, prefix: "510"},
+		{subject: "Serialize migrations across replicas", author: 0, hours: 19, prefix: "510", file: "migrations/0011_migration_lock.sql"},
 		{subject: "Log how long a replica waits for the migration lock", author: 0, hours: 2},
 		{subject: "Return 503 from /api/health while migrations run", author: 2, hours: 4},
-		{subject: "Add an index on tasks by household and due date", author: 1, hours: 18},
-		{subject: "Reset the cache once when Redis is away", author: 2, hours: 3, prefix: "bad0"},
+		{subject: "Add an index on tasks by household and due date", author: 1, hours: 18, file: "migrations/0012_tasks_due.sql"},
+		{subject: "Hotfix: do not invite a member twice", author: 0, hours: 1, ci: "none", onto: 9},
+		{subject: "Reset the cache once when Redis is away", author: 2, hours: 3, prefix: "bad0", ci: "failure"},
 		{subject: "Page the residences list", author: 3, hours: 2},
 	},
 	"admin": {
@@ -75,14 +80,14 @@ var sampleStory = map[string][]sampleCommit{
 		{subject: "Show failed jobs on the front page", author: 3, hours: 20},
 		{subject: "Export users as CSV", author: 1, hours: 5},
 		{subject: "Translate the sign-in page", author: 3, hours: 18},
-		{subject: "Fix the colours of the dark theme", author: 3, hours: 2},
+		{subject: "Fix the colours of the dark theme", author: 3, hours: 2, ci: "pending"},
 	},
 	"worker": {
 		{subject: "Take jobs from Redis with Asynq", author: 1, hours: 0},
 		{subject: "Send the daily digest at 08:00 in the user's zone", author: 1, hours: 8},
 		{subject: "Run one replica: the scheduler must be alone", author: 0, hours: 15},
 		{subject: "Retry welcome mails three times", author: 1, hours: 5},
-		{subject: "Never send a welcome mail twice", author: 1, hours: 3},
+		{subject: "Never send a welcome mail twice", author: 1, hours: 3, ci: "failure", file: "migrations/0004_mails_sent.sql"},
 		{subject: "Upload exports to object storage", author: 2, hours: 21},
 		{subject: "Stop taking jobs on SIGTERM", author: 0, hours: 4},
 		{subject: "Give running jobs 25 s to end", author: 0, hours: 1},
@@ -95,7 +100,7 @@ var sampleStory = map[string][]sampleCommit{
 }
 
 // sampleBehind is how many images are newer than the one each app runs.
-var sampleBehind = map[string]int{"api": 4, "admin": 3, "worker": 2}
+var sampleBehind = map[string]int{"api": 5, "admin": 3, "worker": 2}
 
 // Sample loads the sample data: the repositories and multi-platform images of api, admin and worker, the newest of
 // them pushed shortly before now. It returns the apps in that order. Equal input makes equal data.
@@ -115,13 +120,24 @@ func sampleApp(s *Server, name string, now time.Time) SampleApp {
 	}
 	at := now.Add(-time.Duration(total)*time.Hour - 40*time.Minute).Truncate(time.Second)
 	app := SampleApp{Name: name, Git: SampleOwner + "/" + name, Image: SampleOwner + "/" + name}
-	for i, c := range story {
+	var line []string // the main line
+	states := map[string]string{}
+	for _, c := range story {
 		at = at.Add(time.Duration(c.hours) * time.Hour)
 		who := samplePeople[c.author]
 		commit := Commit{
-			SHA: sampleSHA(name, i, c.prefix), Message: c.subject + "\n", Author: who.name, Email: who.email,
-			At: at.Add(time.Duration(i*7%60) * time.Minute / 2),
+			SHA: sampleSHA(name, len(line), c.prefix), Message: c.subject + "\n", Author: who.name, Email: who.email,
+			At: at.Add(time.Duration(len(line)*7%60) * time.Minute / 2),
 		}
+		if c.file != "" {
+			commit.Files = []File{{Path: c.file, Status: "added"}}
+		}
+		if c.onto > 0 {
+			commit.SHA, commit.Parent = sampleSHA(name+" aside", len(line), c.prefix), line[c.onto-1]
+		} else {
+			line = append(line, commit.SHA)
+		}
+		states[commit.SHA] = c.ci
 		app.Commits = append(app.Commits, commit)
 		if c.noImage {
 			continue
@@ -139,12 +155,10 @@ func sampleApp(s *Server, name string, now time.Time) SampleApp {
 		}
 	}
 	s.AddRepo(SampleOwner, name, app.Commits...)
-	for i, c := range app.Commits {
-		state := "success"
-		if i == 4 && name == "worker" {
-			state = "failure"
+	for sha, state := range states {
+		if state != "none" {
+			s.SetStatus(app.Git, sha, Status{Context: "ci/test", State: cmp.Or(state, "success")})
 		}
-		s.SetStatus(app.Git, c.SHA, Status{Context: "ci/test", State: state})
 	}
 	app.RunningTag = app.Tags[sampleBehind[name]]
 	v, _ := s.state.manifest(app.Image, app.RunningTag)

@@ -40,6 +40,27 @@ func TestSampleIsTheStoryTheDemoTells(t *testing.T) {
 	if api.Tags[1] != api.FailingTag || !strings.HasPrefix(api.FailingTag, "bad0") || !strings.HasPrefix(api.SlowTag, "510") {
 		t.Errorf("api: failing %s, slow %s, tags %q", api.FailingTag, api.SlowTag, api.Tags)
 	}
+	i := slices.IndexFunc(api.Commits, func(c Commit) bool { return c.Parent != "" })
+	if i < 0 || !slices.Contains(api.Tags, api.Commits[i].SHA) {
+		t.Fatal("api has no image beside its main line")
+	}
+	s.state.withRepo("acme/api", func(r *repo) {
+		side, running := r.ancestors(api.Commits[i].SHA), r.ancestors(api.RunningTag)
+		if side[api.RunningTag] || running[api.Commits[i].SHA] {
+			t.Error("it has not diverged from what runs")
+		}
+		said := map[string]bool{}
+		for _, tag := range api.Tags {
+			state := "none"
+			for _, st := range r.statuses[tag] {
+				state = st.State
+			}
+			said[state] = true
+		}
+		if !said["success"] || !said["failure"] || !said["none"] {
+			t.Errorf("CI says only %v", said)
+		}
+	})
 	again := Sample(New(Options{Now: func() time.Time { return sampleNow }}), sampleNow)
 	if again[0].RunningDigest != api.RunningDigest {
 		t.Error("the same input made another digest")

@@ -1,0 +1,165 @@
+package browser_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"deployportal/internal/gitea/giteatest"
+	"deployportal/internal/gitea/giteatest/giteareal"
+	"deployportal/internal/kube/kubetest"
+)
+
+// The requirement is two seconds from the end of a push to the open page. That is a figure of an idle machine, and is
+// logged; a run fails only when the image comes so late that it was not the webhook that brought it.
+const shownWithin = 10 * time.Second
+
+// An image that is pushed to a real Gitea appears on an open page by itself, with its commit's CI state and its place:
+// Gitea's webhook tells the portal, the portal looks and tells the page.
+func TestRealGiteaPushShowsOnTheOpenPage(t *testing.T) {
+	site := giteareal.Need(t)
+	needChrome(t)
+	ns := kubetest.Need(t).Namespace(t)
+	org := site.Org(t)
+	shas := org.History(t, "api", "", giteatest.Commit{Message: "Serve"}, giteatest.Commit{Message: "Serve faster"})
+	org.SetStatus(t, "api", shas[1], giteatest.Status{Context: "ci/test", State: "success"})
+	running := push(t, org, "api", shas[0])
+	ns.Deployment(t, "api", 1, running, kubetest.WithoutProbes())
+
+	d := servePortal(t, ns, org)
+	org.Hook(t, d.url+"/hooks/gitea", hookSecret)
+	p := newTab(t, d.url)
+	p.signIn(d, "/apps/prod/api")
+	p.until("the page is live", `document.querySelector("#live").dataset.state === "ok"`)
+	p.until("the running image is listed", shows(row(shas[0])+" .place", "Running"))
+	loads := p.loadCount()
+	get[bool](p, `new MutationObserver(() => { if (!window.shown && document.querySelector(`+quote(row(shas[1]))+`)) window.shown = Date.now() })
+		.observe(document.body, {subtree: true, childList: true}) || true`)
+
+	began := time.Now()
+	push(t, org, "api", shas[1])
+	pushed := time.Now()
+	p.within(shownWithin, "the image that was pushed", `window.shown`)
+	shown := time.UnixMilli(get[int64](p, `window.shown`))
+	told, ok := d.hookTaken(began)
+	if !ok {
+		t.Errorf("the image is shown, but no webhook has told of it:\n%s", d.out)
+	}
+	t.Logf("from the end of the push: webhook after %v, shown after %v", told.Sub(pushed).Round(time.Millisecond), shown.Sub(pushed).Round(time.Millisecond))
+
+	p.until("the commit", shows(row(shas[1])+" .what", "Serve faster"))
+	p.until("its CI state", shows(row(shas[1])+" .ci", "CI passed"))
+	p.until("its place", shows(row(shas[1])+" .place", "1 commit ahead"))
+	if got := p.loadCount(); got != loads {
+		t.Errorf("the page was loaded %d times, want %d", got, loads)
+	}
+}
+
+const hookSecret = "a secret of this test"
+
+// push pushes an image of random content and gives its image string.
+func push(t *testing.T, org *giteareal.Org, image, tag string) string {
+	t.Helper()
+	index, err := random.Index(64, 1, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.NewTag(org.Host+"/"+org.Owner()+"/"+image+":"+tag, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := authn.FromConfig(authn.AuthConfig{Username: "any", Password: org.Token(t, true, "write:package")})
+	if err := remote.WriteIndex(ref, index, remote.WithContext(t.Context()), remote.WithAuth(auth)); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref.String() + "@" + digest.String()
+}
+
+var servingLine = regexp.MustCompile(`msg=serving addr=(\S+)`)
+
+// servePortal builds the portal and runs it on a namespace and a real Gitea's organisation, with an account.
+func servePortal(t *testing.T, ns *kubetest.Namespace, org *giteareal.Org) *demo {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	binary, config := filepath.Join(dir, "portal"), file("portal.yaml", fmt.Sprintf(`
+listen: 127.0.0.1:0
+database: %q
+gitea: {url: %q, user: any, token_file: %q, webhook_secret_file: %q}
+environments: [{name: prod, namespace: %s, kubeconfig: %q}]
+apps: [{name: api, image: %[7]s/api, git: %[7]s/api}]
+`, filepath.Join(dir, "portal.db"), org.URL(), file("token", org.Token(t, true, "read:package", "read:repository")), file("secret", hookSecret),
+		ns.Name, ns.PortalKubeconfig, org.Owner()))
+	if out, err := exec.Command("go", "build", "-o", binary, "deployportal/cmd/portal").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	d := &demo{user: "ana", password: "correct-horse-battery-staple", state: dir, out: &output{news: make(chan struct{}, 1)}, ended: make(chan struct{})}
+	add := exec.Command(binary, "--config", config, "user", "add", "--role", "admin", d.user)
+	add.Stdin = strings.NewReader(d.password + "\n")
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("portal user add: %v\n%s", err, out)
+	}
+	d.cmd = exec.Command(binary, "--config", config, "serve")
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.ended)
+	}()
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM) // gone already: ended tells
+		<-d.ended
+		if d.err != nil || t.Failed() {
+			t.Logf("the portal ended: %v\n%s", d.err, d.out)
+		}
+	})
+	late := time.After(patience)
+	for d.url == "" {
+		select {
+		case <-d.out.news:
+		case <-d.ended:
+			t.Fatalf("the portal ended: %v\n%s", d.err, d.out)
+		case <-late:
+			t.Fatalf("the portal does not listen:\n%s", d.out)
+		}
+		if m := servingLine.FindStringSubmatch(d.out.String()); m != nil {
+			d.url = "http://" + m[1]
+		}
+	}
+	return d
+}
+
+var hookLine = regexp.MustCompile(`(?m)^time=(\S+) .* path=/hooks/gitea status=202 `)
+
+// hookTaken is when the portal took the first event of a push that began then.
+func (d *demo) hookTaken(began time.Time) (time.Time, bool) {
+	for _, m := range hookLine.FindAllStringSubmatch(d.out.String(), -1) {
+		if at, err := time.Parse(time.RFC3339Nano, m[1]); err == nil && !at.Before(began.Truncate(time.Millisecond)) {
+			return at, true
+		}
+	}
+	return time.Time{}, false
+}
