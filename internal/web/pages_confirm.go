@@ -12,6 +12,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 	"deployportal/web/templates"
 )
 
@@ -27,7 +28,7 @@ type wish struct {
 }
 
 func readWish(get func(string) string) (wish, error) {
-	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", reason: get("reason"), key: get("key")}
+	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", reason: foreign.Line(get("reason"), maxReason), key: get("key")}
 	if (w.image == "") == (w.rollback == "") {
 		return w, errs.New(errs.Invalid, "Name either an image or a deploy to return to.")
 	}
@@ -55,7 +56,7 @@ type offer struct {
 }
 
 func (s *Server) confirm(c echo.Context) error {
-	w, err := readWish(c.QueryParam)
+	w, err := readWish(query(c, maxTyped))
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (s *Server) lookBack(ctx context.Context, w wish, o *offer) error {
 	}
 	id, err := strconv.ParseInt(w.rollback, 10, 64)
 	if err != nil {
-		return errs.New(errs.Invalid, "%q is not the number of a deploy.", cut(w.rollback))
+		return errs.New(errs.Invalid, "%q is not the number of a deploy.", foreign.Line(w.rollback, 64))
 	}
 	d, err := s.Deploys.Get(ctx, id)
 	if err == nil && d.Target != t {
@@ -218,7 +219,7 @@ func (s *Server) startDeploy(c echo.Context) error {
 	if w.rollback != "" {
 		id, err := strconv.ParseInt(w.rollback, 10, 64)
 		if err != nil {
-			return errs.New(errs.Invalid, "%q is not the number of a deploy.", cut(w.rollback))
+			return errs.New(errs.Invalid, "%q is not the number of a deploy.", foreign.Line(w.rollback, 64))
 		}
 		req.Return = &deploys.ReturnTo{Deploy: id, Before: w.before}
 	}
@@ -239,12 +240,4 @@ func (s *Server) startDeploy(c echo.Context) error {
 		return err // the page cannot be made: then the reason alone
 	}
 	return nil
-}
-
-// cut makes what somebody typed fit for a sentence.
-func cut(s string) string {
-	if r := []rune(s); len(r) > 64 {
-		return string(r[:64]) + "…"
-	}
-	return s
 }

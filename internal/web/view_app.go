@@ -35,7 +35,7 @@ func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[
 		p.Teach = &templates.Teach{
 			Title: "No image yet",
 			Text:  "Push an image whose tag is the commit's SHA. Other tags, latest among them, are not listed: they can mean something else tomorrow.",
-			Paste: "docker build -t " + t.App.Repository + ":$(git rev-parse HEAD) .\ndocker push " + t.App.Repository + ":$(git rev-parse HEAD)",
+			Paste: "docker build -t " + shellWord(t.App.Repository) + ":$(git rev-parse HEAD) .\ndocker push " + shellWord(t.App.Repository) + ":$(git rev-parse HEAD)",
 		}
 	}
 	at := -1
