@@ -37,7 +37,7 @@ func TestHostileObjects(t *testing.T) {
 
 // hostileObjects is a workload with a text wherever the API server would let one through.
 func hostileObjects(seed int64, text string) kube.Objects {
-	fill := randfill.NewWithSeed(seed).NilChance(0.1).NumElements(1, 2).Funcs(
+	fill := randfill.NewWithSeed(seed).NumElements(1, 2).Funcs(
 		func(q *resource.Quantity, c randfill.Continue) {
 			*q = *resource.NewQuantity(c.Int63(), resource.DecimalSI)
 		},
@@ -53,6 +53,7 @@ func hostileObjects(seed int64, text string) kube.Objects {
 	fill.NilChance(0).Fill(o.Deployment)
 	o.Deployment.Name, o.Deployment.UID, o.Deployment.ResourceVersion = "api", "uid", "7"
 	plainNames(&o.Deployment.Spec.Template.Spec)
+	fill.NilChance(0.4) // of the states of a container only one counts
 	for i := range o.ReplicaSets {
 		o.ReplicaSets[i] = &appsv1.ReplicaSet{}
 		rs := o.ReplicaSets[i]
