@@ -27,24 +27,27 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[templates.StepState](): {"done", "now", "fail", "todo"},
 }
 
+// slot is where a string stands: ".Live.Sheets[].Rows[].App", and that this is "Row.App".
+type slot struct{ path, name string }
+
 // filler fills props. The shape chooses by chance, but always the same for one shape, what decides about branches: flags,
 // counts, times, what is there at all. So every shape draws other parts of a component, with text in every string.
 type filler struct {
 	shape int
 	now   time.Time
 	text  func(n int) string // of the n-th string
-	names []string           // where the strings so far are: ".Live.Sheets[].Rows[].App"
+	at    []slot             // of the strings so far
 }
 
-// props gives filled props of a type, and the names of their strings in the order they were filled.
-func props[T any](t testing.TB, shape int, now time.Time, text func(n int) string) (T, []string) {
+// props gives filled props of a type, and where its strings are, in the order they were filled.
+func props[T any](t testing.TB, shape int, now time.Time, text func(n int) string) (T, []slot) {
 	t.Helper()
 	var v T
 	f := &filler{shape: shape, now: now, text: text}
 	if err := f.fill(reflect.ValueOf(&v).Elem(), "", ""); err != nil {
 		t.Fatal(err)
 	}
-	return v, f.names
+	return v, f.at
 }
 
 var index = regexp.MustCompile(`\[\d+\]`)
@@ -74,8 +77,10 @@ func (f *filler) fill(v reflect.Value, path, name string) error {
 			v.SetString(quietStream)
 			return nil
 		}
-		v.SetString(f.text(len(f.names)))
-		f.names = append(f.names, index.ReplaceAllString(path, "[]"))
+		if f.shape%2 == 0 || f.pick(path, 6) > 0 { // what is empty decides about branches too
+			v.SetString(f.text(len(f.at)))
+		}
+		f.at = append(f.at, slot{index.ReplaceAllString(path, "[]"), name})
 		return nil
 	}
 	switch v.Kind() {

@@ -139,7 +139,7 @@ func (p *Tab) notice(detector, what string) {
 // has done.
 func (p *Tab) Noticed() []Notice {
 	p.t.Helper()
-	Get[bool](p, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true)))))`)
+	Get[bool](p, `new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(true))))`)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seen := p.seen
