@@ -192,17 +192,22 @@ func Get[T any](p *Tab, js string) T {
 	return v
 }
 
-func ask[T any](p *Tab, js string) (T, error) {
+func ask[T any](p *Tab, js string) (v T, err error) {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	return chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+	for range 3 { // a page that is being replaced cannot answer
+		if v, err = chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise)); err == nil {
+			break
+		}
+	}
+	return v, err
 }
 
 // Until waits for a condition on the page.
 func (p *Tab) Until(what, js string) {
 	p.t.Helper()
 	testenv.Until(p.t, patience, what, func() bool {
-		ok, err := ask[bool](p, fmt.Sprintf("!!(%s)", js)) // a page that is being replaced cannot answer
+		ok, err := ask[bool](p, fmt.Sprintf("!!(%s)", js))
 		return err == nil && ok
 	})
 }
