@@ -33,7 +33,9 @@ func sha(start string) string { return start + strings.Repeat("0", 40-len(start)
 
 // hostileCommits is a history in which subjects and authors are hostile; the images' commits are among it.
 func hostileCommits() (commits []giteatest.Commit, subjects []string) {
-	subjects = aFew(5, "script", "element", "attribute", "htmx", "svg", "mutation", "unicode", "terminal")
+	for _, s := range aFew(5, "script", "element", "attribute", "htmx", "svg", "mutation", "unicode", "terminal") {
+		subjects = append(subjects, strings.ToValidUTF8(s, "?")) // as git would have it
+	}
 	at := time.Now().Add(-time.Hour)
 	for i, s := range subjects {
 		name := sha(fmt.Sprintf("%07x", 0xc0ffee0+i))
@@ -47,9 +49,9 @@ func hostileCommits() (commits []giteatest.Commit, subjects []string) {
 		case len(subjects) - 1:
 			name = sha(crashes)
 		}
-		s = strings.ToValidUTF8(s, "?")
 		commits = append(commits, giteatest.Commit{SHA: name, Message: s + "\n\nbody", Author: s, Email: "x@example.org", At: at.Add(time.Duration(i) * time.Second)})
 	}
+	commits = append(commits, giteatest.Commit{SHA: sha(v3), Message: "the newest", Author: "Ana", Email: "ana@example.org", At: time.Now()})
 	return commits, subjects
 }
 

@@ -100,8 +100,11 @@ func (f *filler) fill(v reflect.Value, path, name string) error {
 		return f.fill(v.Elem(), path, name)
 	case reflect.Slice:
 		n := 2
-		if f.pick(path, 4) == 0 {
+		switch {
+		case f.pick(path, 4) == 0:
 			n = 0
+		case strings.Contains(path, "["): // enough
+			n = 1
 		}
 		v.Set(reflect.MakeSlice(v.Type(), n, n))
 		for i := range n {
