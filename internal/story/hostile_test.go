@@ -51,6 +51,8 @@ func hostileCommits() (commits []giteatest.Commit, subjects []string) {
 		}
 		commits = append(commits, giteatest.Commit{SHA: name, Message: s + "\n\nbody", Author: s, Email: "x@example.org", At: at.Add(time.Duration(i) * time.Second)})
 	}
+	flood := giteatest.Commit{SHA: sha("0f100d0"), Message: strings.Repeat("x", 100_000), Author: "z" + strings.Repeat("\u0301\u0489", 5000), At: time.Now()}
+	commits = slices.Insert(commits, len(commits)-3, flood) // before the last image, so that a deploy brings it
 	commits = append(commits, giteatest.Commit{SHA: sha(v3), Message: "the newest", Author: "Ana", Email: "ana@example.org", At: time.Now()})
 	return commits, subjects
 }
@@ -82,6 +84,12 @@ func TestHostileStory(t *testing.T) {
 		}
 		if foreigntest.Get[int](tab, `document.querySelectorAll("main script, main img, main iframe, main style, main [onerror], main [onload], main [style], main [hx-get]").length`) != 0 {
 			t.Errorf("%s has elements that nobody put there", where)
+		}
+		if foreigntest.Get[bool](tab, `[...document.querySelectorAll("main :is(a, b, code, small, span, time)")].some((e) => getComputedStyle(e).unicodeBidi !== "isolate")`) {
+			t.Errorf("%s lets a text reorder what stands beside it", where)
+		}
+		if foreigntest.Get[bool](tab, `document.documentElement.scrollWidth > innerWidth`) {
+			t.Errorf("%s has to be scrolled sideways", where)
 		}
 		text = strings.Join(strings.Fields(text), " ")
 		for _, s := range shown {

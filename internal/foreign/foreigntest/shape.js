@@ -7,19 +7,22 @@ window.portalShape = (root) => {
   const runs = (value) => {
     try { return !harmless.test(new URL(value, location.href).protocol); } catch { return false; }
   };
+  // Not node.attributes: a form answers with its field of that name.
+  const of = (node, kind, name) => Reflect.get(kind.prototype, name, node);
   let out = "";
   const look = (node) => {
-    if (node.nodeType === Node.COMMENT_NODE || node.nodeType === Node.PROCESSING_INSTRUCTION_NODE) out += "!";
-    if (node.nodeType !== Node.ELEMENT_NODE) return;
-    out += "<" + node.namespaceURI.slice(-4) + ":" + node.localName;
-    for (const a of [...node.attributes].sort((a, b) => a.name < b.name ? -1 : 1)) {
+    if (node instanceof Comment || node instanceof ProcessingInstruction) out += "!";
+    if (!(node instanceof Element)) return;
+    const tag = of(node, Element, "localName");
+    out += "<" + of(node, Element, "namespaceURI").slice(-4) + ":" + tag;
+    for (const a of [...of(node, Element, "attributes")].sort((a, b) => a.name < b.name ? -1 : 1)) {
       out += " " + a.name;
-      if (ours.test(a.name) && !(a.name === "name" && node.localName === "input" && node.type === "hidden")) out += "=" + a.value;
+      if (ours.test(a.name) && !(a.name === "name" && tag === "input" && node.type === "hidden")) out += "=" + a.value;
       if (address.test(a.name) && runs(a.value)) out += "=RUNS";
     }
     out += ">";
     const template = node instanceof HTMLTemplateElement ? node.content : null;
-    for (const inner of [node.shadowRoot, template, node]) inner?.childNodes.forEach(look);
+    for (const inner of [of(node, Element, "shadowRoot"), template, node]) if (inner) of(inner, Node, "childNodes").forEach(look);
     out += "/";
   };
   look(root);
