@@ -16,6 +16,7 @@ import (
 
 	"deployportal/internal/config"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 	"deployportal/internal/portal"
 )
 
@@ -94,7 +95,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		_, _ = fmt.Fprintln(errOut, "portal:", err)
 		return exitUsage
 	}
-	log := slog.New(slog.NewTextHandler(errOut, nil))
+	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{ReplaceAttr: foreign.LogAttr}))
 	return code(cmd.Run(&env{ctx: ctx, config: c.Config, database: c.Database, in: in, out: out, log: log}), errOut, log)
 }
 

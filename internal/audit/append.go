@@ -3,9 +3,8 @@ package audit
 import (
 	"context"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
+	"deployportal/internal/foreign"
 	"deployportal/internal/sqlite"
 )
 
@@ -13,7 +12,7 @@ const columns = `seq, at, actor_id, actor_name, source, addr, method, action, ap
 	from_tag, from_digest, to_tag, to_digest, reason, outcome, detail, request_id, count, prev_hash, hash`
 
 // Append writes one entry at the end of the chain, inside the transaction of what it records: both are durable or
-// neither is. Seq, At, Prev and Hash are set here; texts are cut to their columns' lengths. It returns the entry as
+// neither is. Seq, At, Prev and Hash are set here; texts are made harmless and cut to their columns' lengths. It returns the entry as
 // written.
 func Append(ctx context.Context, tx *sqlite.Tx, e Entry) (Entry, error) {
 	e.Prev = first
@@ -37,7 +36,8 @@ func Append(ctx context.Context, tx *sqlite.Tx, e Entry) (Entry, error) {
 	return e, nil
 }
 
-// trim makes every text fit its column: a name or a reason that is too long must not stop an entry from being written.
+// trim makes every text harmless and fit its column: a name or a reason that is too long must not stop an entry from being
+// written, and what somebody typed into an address must not forge one.
 func (e *Entry) trim() {
 	for _, f := range []struct {
 		s   *string
@@ -47,16 +47,6 @@ func (e *Entry) trim() {
 		{&e.App, 253}, {&e.Env, 253}, {&e.Subject, 200}, {&e.Repository, 500}, {&e.FromTag, 200}, {&e.FromDigest, 100},
 		{&e.ToTag, 200}, {&e.ToDigest, 100}, {&e.Reason, 1000}, {&e.Detail, 2000}, {&e.RequestID, 100},
 	} {
-		*f.s = Cut(*f.s, f.max)
+		*f.s = foreign.Line(*f.s, f.max)
 	}
-}
-
-// Cut makes s valid UTF-8 without NUL (which SQLite's length stops at) of at most n runes.
-func Cut(s string, n int) string {
-	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	r := []rune(s)
-	return string(r[:n-1]) + "…"
 }

@@ -4,16 +4,15 @@ import (
 	"context"
 	"encoding/csv"
 	"io"
+	"regexp"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"deployportal/internal/sqlite"
 )
 
-// CSV writes the filtered list, newest first, all pages of it (Before and Limit of f are not used). Cells that a
-// spreadsheet would run as a formula begin with an apostrophe (CWE-1236), the wide forms of their signs too. It reads page by page, so that a slow
-// receiver never holds a read transaction.
+// CSV writes the filtered list, newest first, all pages of it (Before and Limit of f are not used). What a
+// spreadsheet would run as a formula is led by an apostrophe (CWE-1236), the wide forms of their signs too. It reads page
+// by page, so that a slow receiver never holds a read transaction.
 func CSV(ctx context.Context, q sqlite.Querier, f Filter, w io.Writer) error {
 	out := csv.NewWriter(w)
 	err := out.Write([]string{"seq", "time (UTC)", "actor", "actor id", "source", "address", "method", "action", "app", "env",
@@ -55,9 +54,8 @@ func (e *Entry) cells() []string {
 	return cells
 }
 
-func safeCell(s string) string {
-	if first, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", first) {
-		return "'" + s
-	}
-	return s
-}
+// formula is what a spreadsheet takes for the begin of one, at the begin of a cell and after what it may take for the end
+// of one: a list that is parted by commas here is parted by semicolons where the comma is the decimal point.
+var formula = regexp.MustCompile(`(^|;)([ "]*)([=+\-@\t\r\n|%＝＋－＠])`)
+
+func safeCell(s string) string { return formula.ReplaceAllString(s, "${1}${2}'${3}") }

@@ -12,6 +12,7 @@ import (
 
 	"deployportal/internal/audit"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign/foreigntest"
 	"deployportal/internal/sqlite"
 )
 
@@ -69,26 +70,35 @@ func TestCSVAppended(t *testing.T) {
 	}
 }
 
-// TestCSVCells: no cell is run by a spreadsheet (CWE-1236), and quotes and new lines come back as they were.
+// TestCSVCells: no cell is run by a spreadsheet (CWE-1236), also where the semicolon parts the cells, and what a cell said
+// comes back but for the apostrophes.
 func TestCSVCells(t *testing.T) {
 	db := newLog(t, "")
-	texts := append([]string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "|calc", "%1", " =1", "a=1", "=HYPERLINK(\"http://x\";\"y\")", "'=1",
-		"a,b;c", "say \"hi\"", "two\nlines", "two\r\nlines", "＝1+1", "＋1", "－1", "＠x"}, hostile...)
+	var texts []string
+	for _, p := range foreigntest.Payloads() {
+		texts = append(texts, p.Text)
+	}
+	texts = append(texts, "a,b;c", "say \"hi\"", "a; =1", "a;\"=1", "a;;-1", "a; b; @c", "2 - 1", "a+b;c=d", "Took the place of 3; held")
 	for _, s := range texts {
-		add(t, db, audit.Entry{Actor: audit.Actor{ID: "user:1", Name: s, Source: "web"}, Action: "x", Reason: s, Detail: s})
+		add(t, db, audit.Entry{Actor: audit.Actor{ID: "user:1", Name: "x" + s, Source: "web"}, Action: "x", Reason: s, Detail: s})
 	}
 	for i, row := range export(t, db, audit.Filter{}) {
 		e, err := audit.Get(ctx, db, int64(len(texts)-i))
 		must(t, err)
 		for _, cell := range row {
-			if cell != "" && strings.ContainsAny(string([]rune(cell)[0]), "=+-@\t\r\n|%＝＋－＠") {
-				t.Errorf("%.30q begins a formula", cell)
+			for _, part := range strings.Split(cell, ";") {
+				if part = strings.TrimLeft(part, " \""); part != "" && strings.ContainsAny(string([]rune(part)[0]), "=+-@\t\r\n|%＝＋－＠") {
+					t.Errorf("%.40q begins a formula in %.60q", part, cell)
+				}
 			}
 		}
-		want := strings.ReplaceAll(e.Reason, "\r\n", "\n") // as any reader of CSV does
-		if got := strings.TrimPrefix(row[17], "'"); got != strings.TrimPrefix(want, "'") {
-			t.Errorf("%.30q became %.30q", e.Reason, row[17])
+		bare := func(s string) string { return strings.ReplaceAll(s, "'", "") }
+		if got := row[17]; bare(got) != bare(e.Reason) {
+			t.Errorf("%.60q became %.60q", e.Reason, got)
 		}
+	}
+	if got := export(t, db, audit.Filter{})[0][17]; got != "Took the place of 3; held" {
+		t.Errorf("a cell without a formula became %q", got)
 	}
 }
 

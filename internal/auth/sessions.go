@@ -13,6 +13,7 @@ import (
 
 	"deployportal/internal/audit"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 	"deployportal/internal/sqlite"
 )
 
@@ -143,7 +144,7 @@ func insertSession(ctx context.Context, tx *sqlite.Tx, accountID int64, addr, us
 	hash := sha256.Sum256(raw)
 	_, err := tx.Exec(ctx, `INSERT INTO sessions (token_hash, account_id, created_at, seen_at, addr, user_agent)
 		VALUES (?, ?, ?, ?, ?, ?) -- auth.insertSession`,
-		hash[:], accountID, tx.Now, tx.Now, audit.Cut(addr, 100), audit.Cut(userAgent, 300))
+		hash[:], accountID, tx.Now, tx.Now, foreign.Line(addr, 100), foreign.Line(userAgent, 300))
 	if err != nil {
 		return "", fmt.Errorf("opening a session: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"deployportal/internal/audit"
 	"deployportal/internal/auth"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 	"deployportal/internal/sqlite"
 )
 
@@ -348,7 +349,7 @@ func (s *Service) end(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome) e
 	if err := s.view(ctx, tx, d.ID, o.look); err != nil {
 		return err
 	}
-	if _, err := appendEvent(ctx, tx, d.ID, EventStep, audit.Cut(string(o.status)+": "+o.sentence, 1000)); err != nil {
+	if _, err := appendEvent(ctx, tx, d.ID, EventStep, foreign.Line(string(o.status)+": "+o.sentence, 1000)); err != nil {
 		return err
 	}
 	cause, err := json.Marshal(o.cause)
@@ -356,7 +357,7 @@ func (s *Service) end(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome) e
 		return fmt.Errorf("json.Marshal(cause): %w", err)
 	}
 	err = move(ctx, tx, d.ID, o.status, `finished_at = ?, sentence = ?, note = ?, cause = ?`, tx.Now,
-		audit.Cut(o.sentence, 2000), audit.Cut(o.note, 2000), string(cause))
+		foreign.Line(o.sentence, 2000), foreign.Line(o.note, 2000), string(cause))
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"deployportal/internal/audit"
 	"deployportal/internal/auth"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 	"deployportal/internal/sqlite"
 )
 
@@ -110,7 +111,7 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 		return Deploy{}, err
 	}
 	d := Deploy{Target: req.Target, Kind: KindDeploy, Status: Pending, Replaces: req.Replaces,
-		ActorID: req.Actor.ID, ActorName: req.Actor.Name, Source: req.Actor.Source, Reason: audit.Cut(req.Reason, 1000)}
+		ActorID: req.Actor.ID, ActorName: req.Actor.Name, Source: req.Actor.Source, Reason: foreign.Line(req.Reason, 1000)}
 	if err := s.resolve(ctx, app, req, &d); err != nil {
 		return Deploy{}, err
 	}

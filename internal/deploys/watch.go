@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"deployportal/internal/audit"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 	"deployportal/internal/sqlite"
 )
 
@@ -94,7 +94,7 @@ func (r *run) note(l look) bool {
 // view stores the newest view, the judge's memory, the causes and the lines of one look, inside tx.
 func (s *Service) view(ctx context.Context, tx *sqlite.Tx, id int64, l look) error {
 	for _, line := range l.lines {
-		if _, err := appendEvent(ctx, tx, id, line.Kind, audit.Cut(line.Text, 1000)); err != nil {
+		if _, err := appendEvent(ctx, tx, id, line.Kind, foreign.Line(line.Text, 1000)); err != nil {
 			return err
 		}
 	}

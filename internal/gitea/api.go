@@ -12,9 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/foreign"
 )
 
 // pageSize is the largest page Gitea gives ([api] MAX_RESPONSE_ITEMS).
@@ -142,29 +142,26 @@ func segments(s ...string) string {
 // commit makes the domain's commit. It trusts nothing: lengths are bounded, and a link must be one.
 func (a apiCommit) commit() deploys.Commit {
 	c := deploys.Commit{SHA: strings.ToLower(a.SHA), URL: webURL(a.HTMLURL)}
+	if !isSHA(c.SHA) {
+		c.SHA = ""
+	}
 	if a.Commit == nil {
 		return c
 	}
 	subject, _, _ := strings.Cut(strings.TrimSpace(a.Commit.Message), "\n")
-	c.Subject = clip(subject, 200)
+	c.Subject = foreign.Line(subject, 200)
 	if a.Commit.Author != nil {
-		c.Author = clip(a.Commit.Author.Name, 100)
+		c.Author = foreign.Line(a.Commit.Author.Name, 100)
 		c.At = a.Commit.Author.Date.UTC()
 	}
 	return c
 }
 
-func clip(s string, limit int) string {
-	s = strings.ToValidUTF8(strings.TrimSpace(s), "�")
-	if utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	return string([]rune(s)[:limit-1]) + "…"
-}
+const maxURL = 2000
 
 // webURL lets only web addresses through: they end up as links on a page.
 func webURL(s string) string {
-	if u, err := url.Parse(s); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	if u, err := url.Parse(s); err != nil || len(s) > maxURL || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return ""
 	}
 	return s

@@ -10,6 +10,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 // How long a state is believed. A build that has ended may be run again, but seldom is; where nothing was reported for
@@ -136,7 +137,7 @@ func (a apiStatuses) ci() deploys.CI {
 	const most = 10
 	var first, failed, waiting string
 	for _, s := range a.Statuses {
-		name, link := clip(s.Context, 100), webURL(s.TargetURL)
+		name, link := foreign.Line(s.Context, 100), webURL(s.TargetURL)
 		first = orElse(first, link)
 		switch s.Status {
 		case "success", "skipped":

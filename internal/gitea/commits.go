@@ -14,6 +14,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 // unknownFor is how long a tag that names no commit is not asked about again. Images can be pushed before the
@@ -84,7 +85,7 @@ func isSHA(s string) bool {
 func splitGit(git string) (owner, repo string, err error) {
 	owner, repo, ok := strings.Cut(git, "/")
 	if !ok || owner == "" || repo == "" || strings.Contains(repo, "/") {
-		return "", "", errs.New(errs.Invalid, "%s is not a git repository: want owner/name.", clip(git, 200))
+		return "", "", errs.New(errs.Invalid, "%s is not a git repository: want owner/name.", foreign.Line(git, 200))
 	}
 	return owner, repo, nil
 }
@@ -108,7 +109,7 @@ func (c *Client) Commit(ctx context.Context, git, sha string) (deploys.Commit, e
 		return deploys.Commit{}, err
 	}
 	if !isSHA(sha) {
-		return deploys.Commit{}, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", clip(sha, 80))
+		return deploys.Commit{}, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", foreign.Line(sha, 80))
 	}
 	if known, ok := c.commits.find(git, sha); ok {
 		return known, nil
@@ -150,7 +151,7 @@ func (c *Client) Range(ctx context.Context, git, from, to string) (deploys.Range
 	from, to = strings.ToLower(from), strings.ToLower(to)
 	for _, sha := range []string{from, to} {
 		if !isSHA(sha) {
-			return deploys.Range{}, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", clip(sha, 80))
+			return deploys.Range{}, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", foreign.Line(sha, 80))
 		}
 	}
 	if from == to {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 // statusError is an answer that is not a success, without its body: a body may hold anything.
@@ -95,9 +96,9 @@ func (c *Client) apiFault(call string, err error, what, missing string) error {
 func (c *Client) foreignFault(call string, f *foreignError) error {
 	cause := fmt.Errorf("%s: %w", call, f)
 	if f.realm {
-		return errs.Wrap(cause, errs.Forbidden, "%s asks us to sign in at %s. The portal takes its credentials nowhere else: check ROOT_URL and the proxy headers of Gitea.", c.registry, f.origin)
+		return errs.Wrap(cause, errs.Forbidden, "%s asks us to sign in at %s. The portal takes its credentials nowhere else: check ROOT_URL and the proxy headers of Gitea.", c.registry, foreign.Line(f.origin, 200))
 	}
-	return errs.Wrap(cause, errs.Forbidden, "%s sends us to %s. The portal takes its credentials nowhere else: check the configured address of Gitea.", c.base.Host, f.origin)
+	return errs.Wrap(cause, errs.Forbidden, "%s sends us to %s. The portal takes its credentials nowhere else: check the configured address of Gitea.", c.base.Host, foreign.Line(f.origin, 200))
 }
 
 // netFault classifies what is no answer: no connection, a time-out, an answer that cannot be read.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/foreign"
 )
 
 const (
@@ -107,17 +108,17 @@ func (h *Hook) Receive(header http.Header, body []byte) (status int, sentence st
 	}
 	// The header is not signed, so this only saves work: who replays an event with another number makes the portal
 	// look once more, at most twice a second.
-	if id := header.Get("X-Gitea-Delivery"); id != "" && !h.fresh(clip(id, 100)) {
+	if id := header.Get("X-Gitea-Delivery"); id != "" && !h.fresh(foreign.Line(id, 100)) {
 		return http.StatusOK, "Seen before."
 	}
 	image := p.Owner.Login + "/" + p.Name
 	repository, ok := h.repository(image)
 	if !ok {
-		return http.StatusOK, "Not of interest: no app uses " + clip(image, 200) + "."
+		return http.StatusOK, "Not of interest: no app uses " + foreign.Line(image, 200) + "."
 	}
 	select {
 	case h.images <- repository:
-		return http.StatusAccepted, "Looking for new images of " + clip(image, 200) + "."
+		return http.StatusAccepted, "Looking for new images of " + foreign.Line(image, 200) + "."
 	default:
 		return http.StatusServiceUnavailable, "Too many events at once; the portal finds the image when it next polls."
 	}

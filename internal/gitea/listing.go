@@ -9,6 +9,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 const (
@@ -77,7 +78,7 @@ func (s *collector) add(rows []apiPackage) {
 		s.ids[p.ID], s.tags[tag] = true, true
 		i := deploys.Listed{ID: p.ID, Tag: tag, Pushed: p.CreatedAt.UTC(), URL: webURL(p.HTMLURL)}
 		if p.Creator != nil {
-			i.Pusher = clip(p.Creator.Login, 100)
+			i.Pusher = foreign.Line(p.Creator.Login, 100)
 		}
 		s.found = append(s.found, i)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 // maxManifests bounds what an index may list before the portal refuses to look at it.
@@ -71,7 +72,7 @@ func (c *Client) Configs(ctx context.Context, repository, digest string) ([]stri
 		return nil, err
 	}
 	if !isDigest(digest) {
-		return nil, errs.New(errs.Invalid, "%s is not a digest.", clip(digest, 80))
+		return nil, errs.New(errs.Invalid, "%s is not a digest.", foreign.Line(digest, 80))
 	}
 	if config, known := c.configs.get(repo.Name() + "@" + digest); known {
 		return []string{config}, nil
@@ -95,7 +96,7 @@ func shortDigest(d string) string { return d[:min(len(d), len("sha256:")+12)] }
 func (c *Client) repository(s string) (name.Repository, error) {
 	host, path, ok := strings.Cut(s, "/")
 	if !ok || !strings.EqualFold(host, c.registry) {
-		return name.Repository{}, errs.New(errs.Invalid, "%s is not in the registry at %s.", clip(s, 200), c.registry)
+		return name.Repository{}, errs.New(errs.Invalid, "%s is not in the registry at %s.", foreign.Line(s, 200), c.registry)
 	}
 	opts := []name.Option{name.StrictValidation}
 	if c.base.Scheme == "http" {
@@ -103,7 +104,7 @@ func (c *Client) repository(s string) (name.Repository, error) {
 	}
 	repo, err := name.NewRepository(c.registry+"/"+path, opts...)
 	if err != nil || !strings.Contains(path, "/") {
-		return name.Repository{}, errs.Wrap(err, errs.Invalid, "%s is not an image repository: want host/owner/name.", clip(s, 200))
+		return name.Repository{}, errs.Wrap(err, errs.Invalid, "%s is not an image repository: want host/owner/name.", foreign.Line(s, 200))
 	}
 	return repo, nil
 }
@@ -127,7 +128,7 @@ func reference(repo name.Repository, ref string) (name.Reference, error) {
 	}
 	r, err := name.ParseReference(full+sep+ref, opts...)
 	if err != nil {
-		return nil, errs.Wrap(err, errs.Invalid, "%s is neither a tag nor a digest.", clip(ref, 80))
+		return nil, errs.Wrap(err, errs.Invalid, "%s is neither a tag nor a digest.", foreign.Line(ref, 80))
 	}
 	return r, nil
 }
@@ -278,7 +279,7 @@ func platform(p *v1.Platform) string {
 	if p.Variant != "" {
 		s += "/" + p.Variant
 	}
-	return s
+	return foreign.Line(s, 100)
 }
 
 // pushed gives the push time of a tag as last listed, in whichever app's list it stands; memory only.

@@ -12,6 +12,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 // Relations says where the commits of tags (or SHAs) stand, seen from the running one. Those that lie straight below
@@ -20,7 +21,7 @@ import (
 func (c *Client) Relations(ctx context.Context, git, running string, tags ...string) (map[string]deploys.Relation, error) {
 	running = strings.ToLower(running)
 	if !isSHA(running) {
-		return nil, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", clip(running, 80))
+		return nil, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", foreign.Line(running, 80))
 	}
 	below, err := c.below(ctx, git, running)
 	if err != nil {
@@ -136,7 +137,7 @@ func (c *Client) Migrations(ctx context.Context, git, from, to string, patterns 
 	from, to = strings.ToLower(from), strings.ToLower(to)
 	for _, sha := range []string{from, to} {
 		if !isSHA(sha) {
-			return deploys.Migrations{}, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", clip(sha, 80))
+			return deploys.Migrations{}, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", foreign.Line(sha, 80))
 		}
 	}
 	if from == to {
@@ -185,7 +186,7 @@ func (c *Client) changed(ctx context.Context, git, from, to string) (changes, er
 			found.unread++
 		}
 		for _, f := range a.Files[:keep] {
-			found.files = append(found.files, deploys.Touched{Path: f.Filename, Status: clip(f.Status, 20), Commit: commit})
+			found.files = append(found.files, deploys.Touched{Path: f.Filename, Status: foreign.Line(f.Status, 20), Commit: commit})
 		}
 	}
 	c.files.put(key, found)
@@ -195,7 +196,7 @@ func (c *Client) changed(ctx context.Context, git, from, to string) (changes, er
 func matching(files []deploys.Touched, patterns []string) (found []deploys.Touched) {
 	for _, f := range files {
 		if slices.ContainsFunc(patterns, func(p string) bool { return isMigration(f.Path, p) }) {
-			f.Path = clip(f.Path, 300)
+			f.Path = foreign.Line(f.Path, 300)
 			found = append(found, f)
 		}
 	}

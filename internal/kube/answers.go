@@ -14,6 +14,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 const maxRefusal = 500 // runes of an API server's sentence that are shown
@@ -37,7 +38,7 @@ func patchError(namespace, workload string, err error, sent bool) error {
 		return errs.Wrap(err, errs.Unavailable, "The cluster cannot be reached: the change was not sent.")
 	}
 	s := status.Status()
-	sentence := line(s.Message, maxRefusal)
+	sentence := foreign.Line(s.Message, maxRefusal)
 	switch {
 	case deniedByAdmission(s.Message):
 		return errs.Wrap(err, errs.Invalid, "The cluster refused the change: %s", sentence)

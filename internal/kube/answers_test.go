@@ -96,7 +96,7 @@ func TestApplyAnswers(t *testing.T) {
 		"another 403": {status(403, "Forbidden", `deployments.apps "api" is forbidden: too late`, about),
 			`invalid: The cluster refused the change: deployments.apps "api" is forbidden: too late`},
 		"webhook with 409": {status(409, "Conflict", "admission webhook \"x\" denied the request: \x1b[31mno\n\u202eway", about),
-			`invalid: The cluster refused the change: admission webhook "x" denied the request: [31mno way`},
+			`invalid: The cluster refused the change: admission webhook "x" denied the request: no way`},
 		"webhook with 503": {status(503, "", `admission webhook "x" denied the request: busy`, nil),
 			`invalid: The cluster refused the change: admission webhook "x" denied the request: busy`},
 		"webhook away": {status(500, "InternalError", `Internal error occurred: failed calling webhook "x": no endpoints`, nil),

@@ -140,7 +140,11 @@ func (c *Cluster) discovered(d *appsv1.Deployment, e env) (deploys.App, bool) {
 
 // containersOf gives the containers of a template, then its init containers.
 func containersOf(d *appsv1.Deployment) []corev1.Container {
-	return slices.Concat(d.Spec.Template.Spec.Containers, d.Spec.Template.Spec.InitContainers)
+	all := slices.Concat(d.Spec.Template.Spec.Containers, d.Spec.Template.Spec.InitContainers)
+	for i := range all {
+		all[i].Image = imageName(all[i].Image)
+	}
+	return all
 }
 
 // repositoryOf finds the repository an app's image comes from: that of the first container among those named, or among

@@ -11,6 +11,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 // Cluster implements deploys.Cluster over any number of environments. It is safe for concurrent use. Until Run reads
@@ -194,4 +195,4 @@ func (c *Cluster) env(name string) (env, error) {
 }
 
 // quoted makes a name that a person typed fit for a sentence.
-func quoted(name string) string { return fmt.Sprintf("%q", line(name, 64)) }
+func quoted(name string) string { return fmt.Sprintf("%q", foreign.Line(name, 64)) }

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/foreign"
 )
 
 const maxDifferences = 30
@@ -64,7 +65,7 @@ func differences(old, now *corev1.PodTemplateSpec) []string {
 		}
 	}
 	for i, s := range out {
-		out[i] = line(s, maxMessage)
+		out[i] = foreign.Line(s, maxMessage)
 	}
 	if len(out) > maxDifferences {
 		out = append(out[:maxDifferences], fmt.Sprintf("and %d more", len(out)-maxDifferences))

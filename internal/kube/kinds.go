@@ -6,6 +6,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
+
+	"deployportal/internal/foreign"
 )
 
 // kind is one sort of object that is watched.
@@ -121,7 +123,7 @@ func trimEvent(e *corev1.Event) {
 			Name: e.Name, Namespace: e.Namespace, UID: e.UID,
 			ResourceVersion: e.ResourceVersion, CreationTimestamp: e.CreationTimestamp,
 		},
-		InvolvedObject: e.InvolvedObject, Reason: e.Reason, Message: line(e.Message, 2*maxMessage), Count: e.Count, Series: e.Series,
+		InvolvedObject: e.InvolvedObject, Reason: e.Reason, Message: foreign.Line(e.Message, 2*maxMessage), Count: e.Count, Series: e.Series,
 		FirstTimestamp: e.FirstTimestamp, LastTimestamp: e.LastTimestamp, EventTime: e.EventTime,
 	}
 }

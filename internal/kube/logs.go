@@ -1,11 +1,9 @@
 package kube
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +11,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 const (
@@ -21,9 +20,6 @@ const (
 	logBytes = 64 * 1024 // at most
 	logWidth = 300       // runes of a line that are kept
 )
-
-// escapes are terminal sequences: CSI, OSC and the two-character ones.
-var escapes = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])`)
 
 // lost is what a kubelet answers, with status 200, in place of a log that it has thrown away with its container. A
 // container that restarts does that all the time.
@@ -46,23 +42,11 @@ func (c *Cluster) Logs(ctx context.Context, t deploys.Target, pod, container str
 	case err == nil && lost.Match(text):
 		return nil, errs.New(errs.NotFound, "The log of container %s of pod %s is not on its node any more.", container, pod)
 	case err == nil:
-		return plainLines(text), nil
+		return foreign.Lines(string(text), logWidth, logLines), nil
 	case apierrors.IsNotFound(err), apierrors.IsBadRequest(err): // no such pod; no container, or none before this one
 		return nil, errs.Wrap(err, errs.NotFound, "There is no log of container %s of pod %s.", container, pod)
 	case apierrors.IsForbidden(err):
 		return nil, errs.Wrap(err, errs.Forbidden, "The portal may not read logs of pods in %s.", e.namespace)
 	}
 	return nil, errs.Wrap(fmt.Errorf("get log of pod %s/%s: %w", e.namespace, pod, err), errs.Unavailable, "The log of pod %s cannot be read now.", pod)
-}
-
-// plainLines makes a log harmless: no terminal sequences, no control characters, bounded in width and number.
-func plainLines(text []byte) []string {
-	var out []string
-	for _, raw := range bytes.Split(text, []byte("\n")) {
-		s := line(string(escapes.ReplaceAll(raw, nil)), logWidth)
-		if strings.TrimSpace(s) != "" {
-			out = append(out, s)
-		}
-	}
-	return out[max(0, len(out)-logLines):]
 }

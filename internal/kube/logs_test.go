@@ -3,39 +3,10 @@ package kube
 import (
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
-
-func TestPlainLines(t *testing.T) {
-	text := "\x1b[31mfatal\x1b[0m error\r\n\n\x1b]0;title\x07after\n\xff\xfe bad bytes\n" + strings.Repeat("x", 1000) + "\n\u202Eright to left"
-	got := plainLines([]byte(text))
-	want := []string{"fatal error", "after", "bad bytes", strings.Repeat("x", logWidth-1) + "…", "right to left"}
-	if len(got) != len(want) {
-		t.Fatalf("%q", got)
-	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("line %d is %q, want %q", i, got[i], want[i])
-		}
-	}
-	if n := len(plainLines([]byte(strings.Repeat("a\n", 500)))); n != logLines {
-		t.Errorf("%d lines kept", n)
-	}
-}
-
-func FuzzPlainLines(f *testing.F) {
-	f.Add([]byte("\x1b[31mred\x1b[0m\n\x1b]8;;http://x\x07link\x1b]8;;\x07"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, s := range plainLines(b) {
-			if strings.ContainsAny(s, "\x1b\r\x00\x07") || !utf8.ValidString(s) || utf8.RuneCountInString(s) > logWidth {
-				t.Errorf("%q", s)
-			}
-		}
-	})
-}
 
 // TestLostLog: a kubelet's excuse is not what the program said, and a program may say much the same.
 func TestLostLog(t *testing.T) {

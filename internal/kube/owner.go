@@ -7,6 +7,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"deployportal/internal/foreign"
 )
 
 // ownsTemplate is what is left of a managed fields entry in a cached Deployment: that it reaches into the template.
@@ -23,7 +25,7 @@ func changedBy(d *appsv1.Deployment) (manager string, at time.Time) {
 			manager = e.Manager
 		}
 	}
-	return line(manager, 128), at
+	return foreign.Line(manager, 128), at
 }
 
 func templateEntries(all []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {

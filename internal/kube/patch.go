@@ -12,6 +12,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 // op is one operation of a JSON patch (RFC 6902). "add" on a member that is there replaces it.
@@ -33,7 +34,7 @@ func patchOf(d *appsv1.Deployment, change deploys.Change) ([]byte, error) {
 		at := containerPath(&d.Spec.Template.Spec, name)
 		if at == "" {
 			return nil, errs.New(errs.Invalid, "The Deployment %s has no container named %s; it has: %s.",
-				d.Name, line(name, 64), strings.Join(containerNames(&d.Spec.Template.Spec), ", "))
+				d.Name, foreign.Line(name, 64), strings.Join(containerNames(&d.Spec.Template.Spec), ", "))
 		}
 		ops = append(ops, op{"test", at + "/name", name}, op{"add", at + "/image", change.Images[name]})
 	}

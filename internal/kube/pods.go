@@ -9,9 +9,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/foreign"
 )
 
-const maxMessage = 1000 // runes of a message from the cluster that are kept
+const (
+	maxMessage = 1000 // runes of a message from the cluster that are kept
+	maxReason  = 100  // and of the word that stands for it
+)
 
 // viewPod puts one pod together. Its events are those about its UID.
 func viewPod(p *corev1.Pod, replicaSet string, events []*corev1.Event) deploys.Pod {
@@ -20,10 +24,10 @@ func viewPod(p *corev1.Pod, replicaSet string, events []*corev1.Event) deploys.P
 		UID:        string(p.UID),
 		ReplicaSet: replicaSet,
 		Node:       p.Spec.NodeName,
-		Phase:      string(p.Status.Phase),
+		Phase:      foreign.Line(string(p.Status.Phase), maxReason),
 		Deleting:   p.DeletionTimestamp != nil,
-		Reason:     p.Status.Reason,
-		Message:    line(p.Status.Message, maxMessage),
+		Reason:     foreign.Line(p.Status.Reason, maxReason),
+		Message:    foreign.Line(p.Status.Message, maxMessage),
 		Created:    p.CreationTimestamp.Time,
 	}
 	if v.Phase == "" {
@@ -70,9 +74,9 @@ func waiting(p *corev1.Pod, containers []deploys.Container, told []said) string 
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status != corev1.ConditionTrue {
 			if c.Message != "" {
-				return line(c.Message, maxMessage)
+				return foreign.Line(c.Message, maxMessage)
 			}
-			return line(c.Reason, maxMessage)
+			return foreign.Line(c.Reason, maxMessage)
 		}
 	}
 	for _, c := range containers {
@@ -104,7 +108,7 @@ func waiting(p *corev1.Pod, containers []deploys.Container, told []said) string 
 	if newest.reason == "FailedScheduling" && p.Spec.NodeName != "" {
 		return "" // it has a node by now
 	}
-	return line(newest.message, maxMessage)
+	return foreign.Line(newest.message, maxMessage)
 }
 
 // The states of a container.
@@ -115,7 +119,7 @@ const (
 )
 
 func viewContainer(spec *corev1.Container, s *corev1.ContainerStatus, told []said) deploys.Container {
-	c := deploys.Container{Name: spec.Name, Image: spec.Image, State: stateWaiting}
+	c := deploys.Container{Name: spec.Name, Image: imageName(spec.Image), State: stateWaiting}
 	if s != nil {
 		fillStatus(&c, s)
 		c.Started = c.State == stateRunning && spec.StartupProbe == nil
@@ -147,12 +151,12 @@ func fillStatus(c *deploys.Container, s *corev1.ContainerStatus) {
 		c.Since = s.State.Running.StartedAt.Time
 	case s.State.Terminated != nil:
 		c.State = stateTerminated
-		c.Reason = s.State.Terminated.Reason
-		c.Message = line(s.State.Terminated.Message, maxMessage)
+		c.Reason = foreign.Line(s.State.Terminated.Reason, maxReason)
+		c.Message = foreign.Line(s.State.Terminated.Message, maxMessage)
 		c.Last = exit(s.State.Terminated)
 	case s.State.Waiting != nil:
-		c.Reason = s.State.Waiting.Reason
-		c.Message = line(s.State.Waiting.Message, maxMessage)
+		c.Reason = foreign.Line(s.State.Waiting.Reason, maxReason)
+		c.Message = foreign.Line(s.State.Waiting.Message, maxMessage)
 	}
 	if c.Last == nil && s.LastTerminationState.Terminated != nil {
 		c.Last = exit(s.LastTerminationState.Terminated)
@@ -161,7 +165,7 @@ func fillStatus(c *deploys.Container, s *corev1.ContainerStatus) {
 
 func exit(t *corev1.ContainerStateTerminated) *deploys.Exit {
 	return &deploys.Exit{
-		Code: t.ExitCode, Signal: t.Signal, Reason: t.Reason, Message: line(t.Message, maxMessage),
+		Code: t.ExitCode, Signal: t.Signal, Reason: foreign.Line(t.Reason, maxReason), Message: foreign.Line(t.Message, maxMessage),
 		Started: t.StartedAt.Time, Finished: t.FinishedAt.Time,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/foreign"
 )
 
 // hear takes in one event about a container. Events come oldest first, so the newest answer stays.
@@ -65,7 +66,7 @@ var pullTime = regexp.MustCompile(`^Successfully pulled image .{0,600}? in ([0-9
 // pulled reads a Pulled event: how long the pull took, or "present".
 func pulled(message string) string {
 	if m := pullTime.FindStringSubmatch(message); m != nil {
-		return line(strings.TrimSuffix(m[1], "."), 32)
+		return foreign.Line(strings.TrimSuffix(m[1], "."), 32)
 	}
 	return "present"
 }
@@ -128,7 +129,7 @@ func answer(output string) (short string, status int) {
 		}
 	}
 	if m := unhealthy.FindStringSubmatch(output); m != nil {
-		return "gRPC answered " + line(m[1], 40), 0
+		return "gRPC answered " + foreign.Line(m[1], 40), 0
 	}
 	for _, a := range answers {
 		if strings.Contains(output, a.text) {
@@ -139,7 +140,7 @@ func answer(output string) (short string, status int) {
 	if strings.HasPrefix(output, "Get ") && strings.HasSuffix(output, "EOF") {
 		return "closed without an answer", 0
 	}
-	if short = line(output, 120); short == "" {
+	if short = foreign.Line(output, 120); short == "" {
 		return "failed without a word", 0
 	}
 	return short, 0
@@ -170,17 +171,17 @@ func ask(p *corev1.Probe, ports []corev1.ContainerPort) string {
 		if path == "" {
 			path = "/"
 		}
-		return line("GET "+path+" on "+host(p.HTTPGet.Host)+port(p.HTTPGet.Port, ports)+secure(p.HTTPGet.Scheme), 200)
+		return foreign.Line("GET "+path+" on "+host(p.HTTPGet.Host)+port(p.HTTPGet.Port, ports)+secure(p.HTTPGet.Scheme), 200)
 	case p.TCPSocket != nil:
-		return line("TCP connect to "+host(p.TCPSocket.Host)+port(p.TCPSocket.Port, ports), 200)
+		return foreign.Line("TCP connect to "+host(p.TCPSocket.Host)+port(p.TCPSocket.Port, ports), 200)
 	case p.GRPC != nil:
 		service := ""
 		if p.GRPC.Service != nil && *p.GRPC.Service != "" {
 			service = " " + *p.GRPC.Service
 		}
-		return line(fmt.Sprintf("gRPC%s on port %d", service, p.GRPC.Port), 200)
+		return foreign.Line(fmt.Sprintf("gRPC%s on port %d", service, p.GRPC.Port), 200)
 	case p.Exec != nil:
-		return line("exec "+strings.Join(p.Exec.Command, " "), 200)
+		return foreign.Line("exec "+strings.Join(p.Exec.Command, " "), 200)
 	}
 	return "probe"
 }

@@ -14,6 +14,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+
+	"deployportal/internal/foreign"
 )
 
 // How a cluster's health is watched over.
@@ -217,7 +219,7 @@ func (s *site) learnVersion(ctx context.Context) {
 		return
 	}
 	s.mu.Lock()
-	s.version = line(answer.GitVersion, 64)
+	s.version = foreign.Line(answer.GitVersion, 64)
 	s.mu.Unlock()
 }
 

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/foreign"
 )
 
 // The annotations a deploy sets on the Deployment's own metadata.
@@ -145,16 +146,19 @@ func viewReplicaSet(rs *appsv1.ReplicaSet, hash hashFunc) deploys.ReplicaSet {
 }
 
 func condition(kind string, s corev1.ConditionStatus, reason, message string, updated time.Time) deploys.Condition {
-	return deploys.Condition{Type: kind, Status: s == corev1.ConditionTrue, Reason: reason, Message: line(message, 1000), Updated: updated}
+	return deploys.Condition{Type: foreign.Line(kind, maxReason), Status: s == corev1.ConditionTrue, Reason: foreign.Line(reason, maxReason), Message: foreign.Line(message, maxMessage), Updated: updated}
 }
+
+// imageName bounds what an API server lets through as the name of an image. One that can be pulled stays as it is.
+func imageName(s string) string { return foreign.Line(s, maxMessage) }
 
 func images(s *corev1.PodSpec) map[string]string {
 	m := make(map[string]string, len(s.Containers)+len(s.InitContainers))
 	for _, c := range s.InitContainers {
-		m[c.Name] = c.Image
+		m[c.Name] = imageName(c.Image)
 	}
 	for _, c := range s.Containers {
-		m[c.Name] = c.Image
+		m[c.Name] = imageName(c.Image)
 	}
 	return m
 }

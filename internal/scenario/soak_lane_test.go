@@ -118,9 +118,11 @@ func (l *lane) ask(path string) (id int64, clicked time.Time) {
 		var err error
 		id, err = strconv.ParseInt(strings.TrimPrefix(answer.header.Get("Location"), "/deploys/"), 10, 64)
 		if err != nil {
-			starting := answer.status == http.StatusServiceUnavailable && l.w.portal.killed() > killed
-			if starting || answer.status == http.StatusConflict { // what runs was not seen yet, or the portal has just begun
-				slowly(l.t, time.Minute, "the portal sees the app", func() bool { return l.healthy() })
+			// What runs was not seen yet, or the portal was killed and still reads the cluster: both say to come again.
+			if answer.status == http.StatusServiceUnavailable && killed > 0 || answer.status == http.StatusConflict {
+				slowly(l.t, time.Minute, "the portal sees the app", func() bool {
+					return l.w.portal.send(l.t, http.MethodGet, "/readyz", nil).status == http.StatusOK && l.healthy()
+				})
 				continue
 			}
 			l.t.Fatalf("no deploy began: %s: %d\n%s", path, answer.status, answer.text("main"))

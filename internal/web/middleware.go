@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 )
 
 const (
@@ -151,7 +152,24 @@ func (s *Server) limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// form reads a posted form. errs.Invalid when it is none or too large.
+// How many runes of what came in are looked at.
+const (
+	maxName   = 253  // of a thing: an app, an environment, an account; Kubernetes allows no more
+	maxSought = 200  // of what is looked for, as its field
+	maxReason = 500  // of a reason, as its field
+	maxTyped  = 8000 // of any other field
+)
+
+// query reads the fields of an address, made harmless: whoever made the link chose them.
+func query(c echo.Context, limit int) func(string) string {
+	return func(name string) string { return foreign.Line(c.QueryParam(name), limit) }
+}
+
+// param reads a part of the path, made harmless. What is allowed and what is done must be asked of the same.
+func param(c echo.Context, name string) string { return foreign.Line(c.Param(name), maxName) }
+
+// form reads a posted form, made harmless: all fields but passwords are read with the function it gives. errs.Invalid
+// when it is none or too large.
 func form(c echo.Context) (func(string) string, error) {
 	r := c.Request()
 	if err := r.ParseForm(); err != nil {
@@ -160,5 +178,8 @@ func form(c echo.Context) (func(string) string, error) {
 		}
 		return nil, errs.Wrap(err, errs.Invalid, "The form cannot be read. Open the page again.")
 	}
-	return r.PostForm.Get, nil
+	return func(name string) string { return foreign.Line(r.PostForm.Get(name), maxTyped) }, nil
 }
+
+// secret reads a password of a form that was read, to the byte.
+func secret(c echo.Context, name string) string { return c.Request().PostForm.Get(name) }

@@ -19,7 +19,7 @@ import (
 const historyPage = 30
 
 func targetOf(c echo.Context) deploys.Target {
-	return deploys.Target{App: c.Param("app"), Env: c.Param("env")}
+	return deploys.Target{App: param(c, "app"), Env: param(c, "env")}
 }
 
 func (s *Server) mayDeploy(c echo.Context, env string) bool {

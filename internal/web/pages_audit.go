@@ -12,6 +12,7 @@ import (
 
 	"deployportal/internal/audit"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 	"deployportal/internal/sqlite"
 	"deployportal/web/templates"
 )
@@ -25,12 +26,12 @@ func parseTyped(raw string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, errs.New(errs.Invalid, "%q is not a time. Write it like 2026-11-23T14:05; it is UTC.", cut(raw))
+	return time.Time{}, errs.New(errs.Invalid, "%q is not a time. Write it like 2026-11-23T14:05; it is UTC.", foreign.Line(raw, 64))
 }
 
 // readFilter reads the filters of the log from the URL: as typed, for the form, and as they are asked for.
 func (s *Server) readFilter(c echo.Context) (templates.AuditFilter, audit.Filter, error) {
-	get := c.QueryParam
+	get := query(c, maxName)
 	typed := templates.AuditFilter{App: get("app"), Env: get("env"), Actor: get("actor"), Action: get("action"), Outcome: get("outcome"),
 		SHA: get("sha"), From: get("from"), To: get("to")}
 	f := audit.Filter{App: typed.App, Env: typed.Env, Actor: typed.Actor, Action: typed.Action, Outcome: typed.Outcome, SHA: typed.SHA,
@@ -48,7 +49,7 @@ func (s *Server) readFilter(c echo.Context) (templates.AuditFilter, audit.Filter
 	}
 	if raw := get("before"); raw != "" {
 		if f.Before, err = strconv.ParseInt(raw, 10, 64); err != nil || f.Before < 0 {
-			return typed, f, errs.New(errs.Invalid, "%q is not the number of an entry.", cut(raw))
+			return typed, f, errs.New(errs.Invalid, "%q is not the number of an entry.", foreign.Line(raw, 64))
 		}
 	}
 	return typed, f, nil
@@ -210,7 +211,7 @@ func (s *Server) neighbour(c echo.Context, envs []string, seq int64) string {
 }
 
 func (s *Server) ranAt(c echo.Context) error {
-	p := templates.AtProps{Page: s.page(c, "What ran at", templates.NavAudit), Time: c.QueryParam("time")}
+	p := templates.AtProps{Page: s.page(c, "What ran at", templates.NavAudit), Time: query(c, maxName)("time")}
 	if p.Time == "" {
 		p.Time = p.Now.UTC().Format(typedTime)
 	}

@@ -39,7 +39,7 @@ func (s *Server) boardLive(ctx context.Context, r rights) (templates.BoardLivePr
 }
 
 func (s *Server) find(c echo.Context) error {
-	query := strings.TrimSpace(c.QueryParam("q"))
+	query := query(c, maxSought)("q")
 	p := templates.FindProps{Page: s.page(c, "Find", "")}
 	p.Query = query
 	if query == "" {

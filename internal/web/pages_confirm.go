@@ -11,6 +11,7 @@ import (
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
 	"deployportal/web/templates"
 )
 
@@ -26,7 +27,7 @@ type wish struct {
 }
 
 func readWish(get func(string) string) (wish, error) {
-	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", reason: get("reason"), key: get("key")}
+	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", reason: foreign.Line(get("reason"), maxReason), key: get("key")}
 	if (w.image == "") == (w.rollback == "") {
 		return w, errs.New(errs.Invalid, "Name either an image or a deploy to return to.")
 	}
@@ -58,7 +59,7 @@ type offer struct {
 }
 
 func (s *Server) confirm(c echo.Context) error {
-	w, err := readWish(c.QueryParam)
+	w, err := readWish(query(c, maxTyped))
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 // lookUp finds the image that a deploy is to bring.
 func (s *Server) lookUp(ctx context.Context, w wish, o *offer) error {
 	if err := s.Deploys.CheckImage(w.image); err != nil {
-		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: cut(w.image)}
+		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: foreign.Line(w.image, 128)}
 		return nil
 	}
 	img, err := s.Catalog.Resolve(ctx, o.target.App.Repository, w.image)
@@ -122,7 +123,7 @@ func (s *Server) lookUp(ctx context.Context, w wish, o *offer) error {
 		return err
 	}
 	if err != nil {
-		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: w.image}
+		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: foreign.Line(w.image, 128)}
 		return nil
 	}
 	o.image, o.to = img, deploys.Version{Repository: img.Repository, Tag: img.Tag, Digest: img.Digest}
@@ -151,7 +152,7 @@ func (s *Server) lookBack(ctx context.Context, w wish, o *offer) error {
 	}
 	id, err := strconv.ParseInt(w.rollback, 10, 64)
 	if err != nil {
-		return errs.New(errs.Invalid, "%q is not the number of a deploy.", cut(w.rollback))
+		return errs.New(errs.Invalid, "%q is not the number of a deploy.", foreign.Line(w.rollback, 64))
 	}
 	d, err := s.Deploys.Get(ctx, id)
 	if err == nil && d.Target != t {
@@ -189,7 +190,7 @@ func (s *Server) startDeploy(c echo.Context) error {
 	if w.rollback != "" {
 		id, err := strconv.ParseInt(w.rollback, 10, 64)
 		if err != nil {
-			return errs.New(errs.Invalid, "%q is not the number of a deploy.", cut(w.rollback))
+			return errs.New(errs.Invalid, "%q is not the number of a deploy.", foreign.Line(w.rollback, 64))
 		}
 		req.Return = &deploys.ReturnTo{Deploy: id, Before: w.before}
 	}
@@ -210,12 +211,4 @@ func (s *Server) startDeploy(c echo.Context) error {
 		return err // the page cannot be made: then the reason alone
 	}
 	return nil
-}
-
-// cut makes what somebody typed fit for a sentence.
-func cut(s string) string {
-	if r := []rune(s); len(r) > 64 {
-		return string(r[:64]) + "…"
-	}
-	return s
 }

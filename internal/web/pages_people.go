@@ -66,15 +66,14 @@ func device(agent string) string {
 }
 
 func (s *Server) changePassword(c echo.Context) error {
-	get, err := form(c)
-	if err != nil {
+	if _, err := form(c); err != nil {
 		return err
 	}
-	if get("new") != get("again") {
+	if secret(c, "new") != secret(c, "again") {
 		err := errs.New(errs.Invalid, "The two new passwords differ. Nothing was changed.")
 		return s.drawAccount(c, s.refuse(c, err), err.Public)
 	}
-	token, err := s.Accounts.ChangePassword(c.Request().Context(), *visitOf(c).session, get("old"), get("new"))
+	token, err := s.Accounts.ChangePassword(c.Request().Context(), *visitOf(c).session, secret(c, "old"), secret(c, "new"))
 	if k := errs.KindOf(err); k == errs.Invalid || k == errs.Forbidden || k == errs.TooMany {
 		return s.drawAccount(c, s.refuse(c, err), errs.Public(err))
 	}
@@ -127,12 +126,12 @@ func (s *Server) people(c echo.Context) error {
 }
 
 func (s *Server) disable(c echo.Context) error {
-	err := s.Accounts.Disable(c.Request().Context(), visitOf(c).actor, c.Param("name"))
+	err := s.Accounts.Disable(c.Request().Context(), visitOf(c).actor, param(c, "name"))
 	return s.changed(c, err)
 }
 
 func (s *Server) enable(c echo.Context) error {
-	err := s.Accounts.Enable(c.Request().Context(), visitOf(c).actor, c.Param("name"))
+	err := s.Accounts.Enable(c.Request().Context(), visitOf(c).actor, param(c, "name"))
 	return s.changed(c, err)
 }
 
@@ -143,7 +142,7 @@ func (s *Server) setRole(c echo.Context) error {
 		return err
 	}
 	grants := []auth.Grant{{Role: auth.Role(get("role")), Env: get("env")}}
-	err = s.Accounts.SetGrants(c.Request().Context(), visitOf(c).actor, c.Param("name"), grants)
+	err = s.Accounts.SetGrants(c.Request().Context(), visitOf(c).actor, param(c, "name"), grants)
 	return s.changed(c, err)
 }
 

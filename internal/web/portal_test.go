@@ -21,6 +21,7 @@ import (
 	"deployportal/internal/audit"
 	"deployportal/internal/auth"
 	"deployportal/internal/deploys"
+	"deployportal/internal/foreign"
 	"deployportal/internal/sqlite"
 	"deployportal/internal/testenv"
 	"deployportal/migrations"
@@ -93,7 +94,7 @@ func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 		must(err)
 	}
 	p.cluster = newCluster(p.now)
-	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: foreign.LogAttr}))
 	p.service = deploys.New(deploys.Options{DB: p.db, Cluster: p.cluster, Registry: p.catalog, Policy: auth.Policy{}, Log: log, Retry: 10 * time.Millisecond})
 	o := Options{Deploys: p.service, Cluster: p.cluster, Catalog: p.catalog, Accounts: p.accounts, Policy: auth.Policy{}, Store: p.db,
 		Prod: []string{"prod"}, Version: "test", Log: log, Now: p.now}

@@ -119,9 +119,9 @@ func (s *Server) allow(c echo.Context, n need) error {
 	case signedIn, asks:
 		return nil
 	case viewEnv:
-		return s.Policy.Allow(v.actor, auth.View, c.Param("env"))
+		return s.Policy.Allow(v.actor, auth.View, param(c, "env"))
 	case deployEnv:
-		return s.Policy.Allow(v.actor, auth.Deploy, c.Param("env"))
+		return s.Policy.Allow(v.actor, auth.Deploy, param(c, "env"))
 	case manage:
 		return s.Policy.Allow(v.actor, auth.Manage, "")
 	case viewDeploy:
@@ -141,8 +141,8 @@ func (s *Server) allow(c echo.Context, n need) error {
 }
 
 // number reads a number out of the path.
-func number(c echo.Context, param, what string) (int64, error) {
-	raw := c.Param(param)
+func number(c echo.Context, name, what string) (int64, error) {
+	raw := c.Param(name)
 	n, err := strconv.ParseInt(raw, 10, 64)
 	if err != nil || n <= 0 || strings.HasPrefix(raw, "+") {
 		return 0, errs.New(errs.NotFound, "There is no such %s.", what)

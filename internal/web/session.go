@@ -86,7 +86,7 @@ func (s *Server) signInFirst(c echo.Context) error {
 		return see(c, target)
 	}
 	back := templates.BoardURL
-	if env, app := c.Param("env"), c.Param("app"); env != "" && app != "" {
+	if env, app := param(c, "env"), param(c, "app"); env != "" && app != "" {
 		back = templates.AppURL(env, app)
 	}
 	return s.drawSignIn(c, http.StatusUnauthorized, templates.SignInProps{Next: back,
@@ -118,7 +118,7 @@ func localPath(next string) string {
 }
 
 func (s *Server) signInPage(c echo.Context) error {
-	next := localPath(c.QueryParam("next"))
+	next := localPath(query(c, maxTyped)("next"))
 	if visitOf(c).session != nil {
 		return see(c, next)
 	}
@@ -145,7 +145,7 @@ func (s *Server) signIn(c echo.Context) error {
 	}
 	v := visitOf(c)
 	name, next := get("account"), localPath(get("next"))
-	token, err := s.Accounts.SignIn(c.Request().Context(), name, get("password"), v.addr, c.Request().UserAgent(), v.id)
+	token, err := s.Accounts.SignIn(c.Request().Context(), name, secret(c, "password"), v.addr, c.Request().UserAgent(), v.id)
 	if err != nil {
 		if k := errs.KindOf(err); k != errs.Unauthenticated && k != errs.TooMany && k != errs.Unavailable {
 			return err

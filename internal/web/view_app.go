@@ -32,7 +32,7 @@ func appView(t targetFacts, about deploys.About, deployed map[string][]templates
 		p.Teach = &templates.Teach{
 			Title: "No image yet",
 			Text:  "Push an image whose tag is the commit's SHA. Other tags, latest among them, are not listed: they can mean something else tomorrow.",
-			Paste: "docker build -t " + t.App.Repository + ":$(git rev-parse HEAD) .\ndocker push " + t.App.Repository + ":$(git rev-parse HEAD)",
+			Paste: "docker build -t " + shellWord(t.App.Repository) + ":$(git rev-parse HEAD) .\ndocker push " + shellWord(t.App.Repository) + ":$(git rev-parse HEAD)",
 		}
 	}
 	at := slices.IndexFunc(t.Images.Images, func(i deploys.Listed) bool { return i.Tag == t.Running.Tag && i.Tag != "" })
