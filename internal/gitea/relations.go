@@ -186,7 +186,7 @@ func (c *Client) changed(ctx context.Context, git, from, to string) (changes, er
 			found.unread++
 		}
 		for _, f := range a.Files[:keep] {
-			found.files = append(found.files, deploys.Touched{Path: f.Filename, Status: foreign.Line(f.Status, 20), Commit: commit})
+			found.files = append(found.files, deploys.Touched{Path: foreign.Line(f.Filename, 500), Status: foreign.Line(f.Status, 20), Commit: commit})
 		}
 	}
 	c.files.put(key, found)
