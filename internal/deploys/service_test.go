@@ -543,3 +543,15 @@ func TestFullDisk(t *testing.T) {
 		w.pair(d.ID, audit.DeploySucceeded)
 	})
 }
+
+// TestHeldComesFirst: what the deploy under way has changed is no news; that it is under way is.
+func TestHeldComesFirst(t *testing.T) {
+	in(t, func(w *world) {
+		req := deployOf(api, "def5678")
+		req.Seen.From = deploystest.Digest("0000001")
+		d := w.deploy(deployOf(api, "abc1234"))
+		w.refused(req, errs.Conflict, "deploy 1 to abc1234, asked for by ana at 00:00:00 UTC")
+		req.Replaces = d.ID
+		w.refused(req, errs.Conflict, "does not run what you were shown")
+	})
+}
