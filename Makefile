@@ -56,6 +56,11 @@ soak: ## Play 300 mixed rollouts on real nodes and count what the portal says wr
 	go build -C devstack -o ../bin/devstack .
 	bin/devstack run --nodes=kubelet -- go test $(RACE) -timeout 60m -run 'TestSoak$$' -v ./internal/scenario -rollouts 300 -seed $(or $(SEED),0)
 
+.PHONY: contention
+contention: ## Let fifty people ask for the same at once, 200 times over (about 15 min)
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run -- build/harness.sh contention TestContention -contention.rounds=200
+
 .PHONY: demo
 demo: ## Show the portal at work, on a cluster with simulated nodes
 	@echo "building the driver of the demo (first time: about half a minute)"
