@@ -61,6 +61,11 @@ contention: ## Let fifty people ask for the same at once, 200 times over (about 
 	go build -C devstack -o ../bin/devstack .
 	bin/devstack run -- build/harness.sh contention TestContention -contention.rounds=200
 
+.PHONY: crash
+crash: ## Kill the portal 100 times at each step of a deploy's path (about 30 min)
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run -- build/harness.sh crash TestCrash -crash.kills=100 -crash.within=5s
+
 .PHONY: demo
 demo: ## Show the portal at work, on a cluster with simulated nodes
 	@echo "building the driver of the demo (first time: about half a minute)"

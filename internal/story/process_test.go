@@ -92,7 +92,7 @@ func (w *world) reap(p *process) {
 			return
 		}
 	}
-	if w.t.Failed() {
+	if w.t.Failed() && p == w.proc {
 		w.t.Logf("log of the portal:\n%s", w.log())
 	}
 }
