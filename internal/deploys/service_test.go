@@ -34,6 +34,7 @@ type world struct {
 	registry *deploystest.Registry
 	svc      *deploys.Service
 	stop     func()
+	plant    func(*deploys.Options) // a fault; nil: none
 }
 
 func newWorld(t *testing.T) *world {
@@ -55,7 +56,11 @@ func (w *world) open() {
 
 // start runs a new service on the same database and cluster; crash, when not nil, stops its runners dead at a point.
 func (w *world) start(crash func(string) bool) {
-	w.svc = deploys.New(deploys.Options{DB: w.db, Cluster: w.cluster, Registry: w.registry, Policy: auth.Policy{}})
+	o := deploys.Options{DB: w.db, Cluster: w.cluster, Registry: w.registry, Policy: auth.Policy{}}
+	if w.plant != nil {
+		w.plant(&o)
+	}
+	w.svc = deploys.New(o)
 	if crash != nil {
 		deploys.CrashAt(w.svc, crash)
 	}
