@@ -31,6 +31,7 @@ type machine struct {
 	crashAt string // the point at which the portal dies next; empty: it lives
 	dead    bool
 	full    bool // the disk
+	away    bool // the cluster
 
 	mu     sync.Mutex
 	next   []answer       // what the cluster does with the next patches
@@ -99,18 +100,25 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			defer m.mu.Unlock()
 			m.next = append(m.next, a)
 		},
-		"disk full": func(t *rapid.T) {
-			if !m.full {
-				m.fill()
+		"disk": func(t *rapid.T) {
+			if m.full {
+				m.room()
+				return
 			}
+			m.fill()
 			m.full = true
 		},
-		"room again": func(*rapid.T) { m.room() },
-		"cluster away": func(*rapid.T) {
-			m.cluster.SetNotReady(errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC."))
+		"cluster": func(*rapid.T) {
+			if m.away = !m.away; m.away {
+				m.cluster.SetNotReady(errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC."))
+			} else {
+				m.cluster.SetNotReady(nil)
+			}
 		},
-		"cluster back": func(*rapid.T) { m.cluster.SetNotReady(nil) },
-		"roll out":     func(t *rapid.T) { m.complete(target(t)) },
+		"roll out": func(t *rapid.T) {
+			m.complete(target(t))
+			time.Sleep(rapid.SampledFrom([]time.Duration{0, 11 * time.Second}).Draw(t, "time"))
+		},
 		"time passes": func(t *rapid.T) {
 			time.Sleep(rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, 6 * time.Second, 11 * time.Second, 11 * time.Minute}).Draw(t, "time"))
 		},
