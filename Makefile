@@ -66,6 +66,11 @@ crash: ## Kill the portal 100 times at each step of a deploy's path (about 30 mi
 	go build -C devstack -o ../bin/devstack .
 	bin/devstack run -- build/harness.sh crash TestCrash -crash.kills=100 -crash.within=5s
 
+.PHONY: trouble
+trouble: ## Cut, delay and refuse what passes between portal and cluster, and time the way back (1 min)
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run -- build/harness.sh trouble TestClusterTrouble -trouble.slack=0s
+
 .PHONY: demo
 demo: ## Show the portal at work, on a cluster with simulated nodes
 	@echo "building the driver of the demo (first time: about half a minute)"

@@ -70,18 +70,16 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			req := deploys.Request{Target: target(t), Actor: ana}
 			newest, err := m.svc.History(m.Context(), req.Target, 0, 1)
 			must(m, err)
-			if len(newest) == 0 {
-				t.Skip("nothing to go back from")
+			for _, d := range newest { // none or one
+				back, _, ok, err := m.svc.LastGood(m.Context(), d)
+				must(m, err)
+				if req.Return = &back; d.Active() {
+					req.Replaces = d.ID
+				}
+				if ok {
+					m.ask(t, req)
+				}
 			}
-			back, _, ok, err := m.svc.LastGood(m.Context(), newest[0])
-			must(m, err)
-			if !ok {
-				t.Skip("nothing to go back to")
-			}
-			if req.Return = &back; newest[0].Active() {
-				req.Replaces = newest[0].ID
-			}
-			m.ask(t, req)
 		},
 		"crash": func(t *rapid.T) {
 			m.crashAt = rapid.SampledFrom([]string{"pending", "running", "patched", "recorded", "outcome"}).Draw(t, "point")

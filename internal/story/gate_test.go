@@ -2,7 +2,9 @@ package story_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log"
@@ -18,6 +20,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -34,6 +37,9 @@ type gate struct {
 	calls   []*call
 	holds   []*hold
 	arrives func(call) // called with each patch before it goes on; nil: nobody asks
+
+	front  string       // what the portal knows as the gate's address; empty: the gate's own
+	answer atomic.Value // func(*http.Request) int: a status in the API server's place; 0: let it answer
 }
 
 // call is one request that came to the gate.
@@ -120,7 +126,7 @@ func (g *gate) kubeconfig(t testing.TB, ns *kubetest.Namespace) string {
 		t.Fatal(err)
 	}
 	for _, c := range cfg.Clusters {
-		c.Server = g.server.URL
+		c.Server = cmp.Or(g.front, g.server.URL)
 		c.CertificateAuthorityData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.server.Certificate().Raw})
 	}
 	path := filepath.Join(t.TempDir(), "gate.kubeconfig")
@@ -138,6 +144,10 @@ func (g *gate) handler(proxy http.Handler) http.HandlerFunc {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		c, h := g.note(r, string(body))
+		if answer, ok := g.answer.Load().(func(*http.Request) int); ok && answer(r) != 0 {
+			refuse(w, answer(r))
+			return
+		}
 		if h == nil && !isPatch(r) {
 			proxy.ServeHTTP(w, r)
 			return
@@ -160,6 +170,18 @@ func (g *gate) handler(proxy http.Handler) http.HandlerFunc {
 			return answer
 		})
 	}
+}
+
+// refuse answers as an API server does that has too much to do (429) or cannot go back so far (410).
+func refuse(w http.ResponseWriter, code int) {
+	reason := map[int]metav1.StatusReason{http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusGone: metav1.StatusReasonExpired}[code]
+	w.Header().Set("Content-Type", "application/json")
+	if code == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
+		Reason: reason, Code: int32(code), Message: http.StatusText(code)}) // who asked may be gone
 }
 
 func (g *gate) note(r *http.Request, body string) (*call, *hold) {
