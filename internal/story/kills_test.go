@@ -218,11 +218,10 @@ func (c *killer) takenUp(p point) {
 		}
 		return open
 	}
-	rest := map[int64]string{}
 	late := time.After(*takenUpWithin)
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	for rest = pending(); len(rest) > 0; rest = pending() {
+	for rest := pending(); len(rest) > 0; rest = pending() {
 		select {
 		case <-late:
 			c.wrong(wrongOrphan, "after a kill at %q rows %v were not taken up within %s\n%s", p.name, rest, *takenUpWithin, c.w.log())
