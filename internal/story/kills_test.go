@@ -175,7 +175,7 @@ func (c *killer) free() (free []string) {
 	c.w.until("targets to be free", func() bool {
 		taken := c.open()
 		free = slices.DeleteFunc(slices.Clone(c.names), func(name string) bool { return slices.Contains(slices.Collect(maps.Values(taken)), name) })
-		return len(free) >= victims/2
+		return len(free) >= victims/3
 	})
 	return free
 }
