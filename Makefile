@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 RACE := -race -shuffle=on -count=1
+SEED ?= 0
 
 .PHONY: help
 help: ## Show this list
@@ -55,6 +56,21 @@ scenarios: ## Let rollouts fail on real nodes and read what the portal says (roo
 soak: ## Play 300 mixed rollouts on real nodes and count what the portal says wrongly (root on Linux; about half an hour)
 	go build -C devstack -o ../bin/devstack .
 	bin/devstack run --nodes=kubelet -- go test $(RACE) -timeout 60m -run 'TestSoak$$' -v ./internal/scenario -rollouts 300 -seed $(or $(SEED),0)
+
+.PHONY: contention
+contention: ## Let fifty people ask for the same at once, 200 times over (about 15 min)
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run -- build/harness.sh contention TestContention -contention.rounds=200 -harness.seed=$(SEED)
+
+.PHONY: crash
+crash: ## Kill the portal 100 times at each step of a deploy's path (about 25 min)
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run -- build/harness.sh crash TestCrash -crash.kills=100 -harness.seed=$(SEED) -crash.within=5s
+
+.PHONY: trouble
+trouble: ## Cut, delay and refuse what passes between portal and cluster, and time the way back (1 min)
+	go build -C devstack -o ../bin/devstack .
+	bin/devstack run -- build/harness.sh trouble TestClusterTrouble -trouble.slack=0s
 
 .PHONY: demo
 demo: ## Show the portal at work, on a cluster with simulated nodes

@@ -116,6 +116,10 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 		return Deploy{}, err
 	}
 	if err := s.compare(app, req, &d); err != nil {
+		// What differs may be the work of a deploy under way: then it is the one to name.
+		if _, _, held := holder(ctx, s.db, req); held != nil {
+			return Deploy{}, held
+		}
 		return Deploy{}, err
 	}
 	if err := s.record(ctx, req, &d); err != nil {
@@ -292,19 +296,26 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 	})
 }
 
-// vacate makes the target free for a new deploy, or refuses and names the one that holds it.
-func (s *Service) vacate(ctx context.Context, tx *sqlite.Tx, req Request, d *Deploy) error {
-	active, found, err := get(ctx, tx, `app = ? AND env = ? AND finished_at IS NULL`, req.Target.App, req.Target.Env)
+// holder gives the active deploy that a request is to replace, if any, or refuses and names the one that holds the target.
+func holder(ctx context.Context, q sqlite.Querier, req Request) (active Deploy, found bool, err error) {
+	active, found, err = get(ctx, q, `app = ? AND env = ? AND finished_at IS NULL`, req.Target.App, req.Target.Env)
 	switch {
 	case err != nil:
-		return err
+		return active, false, err
 	case !found && req.Replaces != 0:
-		return errs.New(errs.Conflict, "Deploy %d, which this one was to replace, is over. Look again and confirm anew.", req.Replaces)
-	case !found:
-		return nil
-	case active.ID != req.Replaces:
-		return errs.New(errs.Conflict, "%s is being deployed already: deploy %d to %s, asked for by %s at %s.",
+		return active, false, errs.New(errs.Conflict, "Deploy %d, which this one was to replace, is over. Look again and confirm anew.", req.Replaces)
+	case found && active.ID != req.Replaces:
+		return active, false, errs.New(errs.Conflict, "%s is being deployed already: deploy %d to %s, asked for by %s at %s.",
 			req.Target, active.ID, active.To.Short(), active.ActorName, clock(active.Created))
+	}
+	return active, found, nil
+}
+
+// vacate makes the target free for a new deploy, or refuses.
+func (s *Service) vacate(ctx context.Context, tx *sqlite.Tx, req Request, d *Deploy) error {
+	active, found, err := holder(ctx, tx, req)
+	if err != nil || !found {
+		return err
 	}
 	sentence := fmt.Sprintf("Replaced by %s of %s.", article(d.Kind), req.Actor.Name)
 	return s.end(ctx, tx, active, outcome{status: Superseded, sentence: sentence, actor: req.Actor.Audit(), requestID: req.Actor.RequestID})

@@ -34,6 +34,7 @@ type world struct {
 	registry *deploystest.Registry
 	svc      *deploys.Service
 	stop     func()
+	plant    func(*deploys.Options) // a fault; nil: none
 }
 
 func newWorld(t *testing.T) *world {
@@ -55,7 +56,11 @@ func (w *world) open() {
 
 // start runs a new service on the same database and cluster; crash, when not nil, stops its runners dead at a point.
 func (w *world) start(crash func(string) bool) {
-	w.svc = deploys.New(deploys.Options{DB: w.db, Cluster: w.cluster, Registry: w.registry, Policy: auth.Policy{}})
+	o := deploys.Options{DB: w.db, Cluster: w.cluster, Registry: w.registry, Policy: auth.Policy{}}
+	if w.plant != nil {
+		w.plant(&o)
+	}
+	w.svc = deploys.New(o)
 	if crash != nil {
 		deploys.CrashAt(w.svc, crash)
 	}
@@ -541,5 +546,17 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("%s after there is room again", d.Status)
 		}
 		w.pair(d.ID, audit.DeploySucceeded)
+	})
+}
+
+// TestHeldComesFirst: what the deploy under way has changed is no news; that it is under way is.
+func TestHeldComesFirst(t *testing.T) {
+	in(t, func(w *world) {
+		req := deployOf(api, "def5678")
+		req.Seen.From = deploystest.Digest("0000001")
+		d := w.deploy(deployOf(api, "abc1234"))
+		w.refused(req, errs.Conflict, "deploy 1 to abc1234, asked for by ana at 00:00:00 UTC")
+		req.Replaces = d.ID
+		w.refused(req, errs.Conflict, "does not run what you were shown")
 	})
 }

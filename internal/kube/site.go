@@ -23,7 +23,7 @@ const (
 	askEvery      = 5 * time.Second // GET /readyz while it answers
 	askEveryStale = 2 * time.Second // and while it does not
 	askWait       = 3 * time.Second
-	silence       = 5 * time.Second  // a watch that reopens within this time was never away
+	silence       = 4 * time.Second  // a watch that reopens within this time was never away; with askEvery below 10 s
 	readWait      = 10 * time.Second // a new view that is not complete by then is begun anew
 	lookEvery     = 20 * time.Millisecond
 	callQPS       = 20

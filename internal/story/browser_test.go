@@ -180,12 +180,16 @@ func (p *page) shows(sentence string) bool { return strings.Contains(p.text("mai
 
 // post sends ana's form without judging what comes back.
 func (w *world) post(action string, fields url.Values) (*http.Response, error) {
+	return w.postAs(w.ana, action, fields)
+}
+
+func (w *world) postAs(b *browser, action string, fields url.Values) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.url()+action, strings.NewReader(fields.Encode()))
 	if err != nil {
 		return nil, err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", w.url())
-	r.Header.Set("Cookie", w.ana.cookie)
+	r.Header.Set("Cookie", b.cookie)
 	return plainClient.Do(r)
 }

@@ -2,7 +2,9 @@ package story_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log"
@@ -18,6 +20,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -30,14 +33,21 @@ type gate struct {
 	server *httptest.Server
 	shut   atomic.Bool
 
-	mu    sync.Mutex
-	calls []call
-	holds []*hold
-	logs  string // what every container's log is instead of its own; empty: its own
+	mu      sync.Mutex
+	calls   []*call
+	holds   []*hold
+	arrives func(call) // called with each patch before it goes on; nil: nobody asks
+
+	front  string       // what the portal knows as the gate's address; empty: the gate's own
+	answer atomic.Value // func(*http.Request) int: a status in the API server's place; 0: let it answer
+	logs   string       // what every container's log is instead of its own; empty: its own
 }
 
 // call is one request that came to the gate.
-type call struct{ method, path, query, body string }
+type call struct {
+	method, path, query, body string
+	code                      int // of the API server's answer to a patch; 0: none yet
+}
 
 // hold stops the first request that matches, once. What it holds goes on with pass or is lost with drop, whether or not
 // who sent it still lives.
@@ -117,7 +127,7 @@ func (g *gate) kubeconfig(t testing.TB, ns *kubetest.Namespace) string {
 		t.Fatal(err)
 	}
 	for _, c := range cfg.Clusters {
-		c.Server = g.server.URL
+		c.Server = cmp.Or(g.front, g.server.URL)
 		c.CertificateAuthorityData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.server.Certificate().Raw})
 	}
 	path := filepath.Join(t.TempDir(), "gate.kubeconfig")
@@ -134,16 +144,36 @@ func (g *gate) handler(proxy http.Handler) http.HandlerFunc {
 			panic(http.ErrAbortHandler)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		h := g.note(r, string(body))
+		c, h := g.note(r, string(body))
+		if answer, ok := g.answer.Load().(func(*http.Request) int); ok && answer(r) != 0 {
+			refuse(w, answer(r))
+			return
+		}
 		if logs := g.said(); logs != "" && strings.HasSuffix(r.URL.Path, "/log") {
 			_, _ = io.WriteString(w, logs)
 			return
 		}
-		if h == nil {
+		if h == nil && !isPatch(r) {
 			proxy.ServeHTTP(w, r)
 			return
 		}
-		h.serve(w, r, proxy)
+		if isPatch(r) && g.arrives != nil {
+			g.arrives(*c)
+		}
+		if h == nil {
+			h = newHold(nil, false)
+			h.pass()
+		}
+		h.serve(w, func() *httptest.ResponseRecorder {
+			answer := httptest.NewRecorder()
+			// The request's own context ends with the process that sent it, so it is not the one that counts.
+			proxy.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
+			g.mu.Lock()
+			c.code = answer.Code
+			g.mu.Unlock()
+			close(h.through)
+			return answer
+		})
 	}
 }
 
@@ -160,27 +190,34 @@ func (g *gate) said() string {
 	return g.logs
 }
 
-func (g *gate) note(r *http.Request, body string) *hold {
+// refuse answers as an API server does that has too much to do (429) or cannot go back so far (410).
+func refuse(w http.ResponseWriter, code int) {
+	reason := map[int]metav1.StatusReason{http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusGone: metav1.StatusReasonExpired}[code]
+	w.Header().Set("Content-Type", "application/json")
+	if code == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
+		Reason: reason, Code: int32(code), Message: http.StatusText(code)}) // who asked may be gone
+}
+
+func (g *gate) note(r *http.Request, body string) (*call, *hold) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.calls = append(g.calls, call{r.Method, r.URL.Path, r.URL.RawQuery, body})
+	c := &call{method: r.Method, path: r.URL.Path, query: r.URL.RawQuery, body: body}
+	g.calls = append(g.calls, c)
 	for _, h := range g.holds {
 		if !h.taken && h.match(r) {
 			h.taken = true
-			return h
+			return c, h
 		}
 	}
-	return nil
+	return c, nil
 }
 
-// serve answers a held request. Its own context ends with the process that sent it, so it is not the one that counts.
-func (h *hold) serve(w http.ResponseWriter, r *http.Request, proxy http.Handler) {
-	ask := func() *httptest.ResponseRecorder {
-		answer := httptest.NewRecorder()
-		proxy.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
-		close(h.through)
-		return answer
-	}
+// serve answers a held request.
+func (h *hold) serve(w http.ResponseWriter, ask func() *httptest.ResponseRecorder) {
 	var answer *httptest.ResponseRecorder
 	if h.answer {
 		answer = ask()
@@ -198,19 +235,25 @@ func (h *hold) serve(w http.ResponseWriter, r *http.Request, proxy http.Handler)
 }
 
 func (g *gate) hold(match func(*http.Request) bool, answer bool) *hold {
-	h := &hold{match: match, answer: answer, reached: make(chan struct{}), decided: make(chan bool, 1), through: make(chan struct{})}
+	h := newHold(match, answer)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.holds = append(g.holds, h)
 	return h
 }
 
+func newHold(match func(*http.Request) bool, answer bool) *hold {
+	return &hold{match: match, answer: answer, reached: make(chan struct{}), decided: make(chan bool, 1), through: make(chan struct{})}
+}
+
+// openHolds ends all holds; what they hold is lost.
 func (g *gate) openHolds() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, h := range g.holds {
 		h.drop()
 	}
+	g.holds = nil
 }
 
 // close makes the API server unreachable: connections break and new ones are refused.
@@ -223,25 +266,21 @@ func (g *gate) open() { g.shut.Store(false) }
 
 // patches gives every patch that came to the gate.
 func (g *gate) patches() []call {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var all []call
-	for _, c := range g.calls {
-		if c.method == http.MethodPatch {
-			all = append(all, c)
-		}
-	}
-	return all
+	return g.came(0, func(c *call) bool { return c.method == http.MethodPatch })
 }
 
 // writes gives every request that is no reading one.
 func (g *gate) writes() []call {
+	return g.came(0, func(c *call) bool { return c.method != http.MethodGet })
+}
+
+// came gives what came to the gate, without the first so many.
+func (g *gate) came(without int, match func(*call) bool) (all []call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var all []call
-	for _, c := range g.calls {
-		if c.method != http.MethodGet {
-			all = append(all, c)
+	for _, c := range g.calls[without:] {
+		if match(c) {
+			all = append(all, *c)
 		}
 	}
 	return all

@@ -41,7 +41,10 @@ var serving = regexp.MustCompile(`msg=serving addr=(\S+)`)
 // start starts the portal and waits until it listens.
 func (w *world) start() {
 	w.t.Helper()
-	p := &process{cmd: exec.Command(binary(w.t), "--config", w.path("portal.yaml"), "serve"), out: &lines{}, dead: make(chan struct{})}
+	if w.binary == "" {
+		w.binary = binary(w.t)
+	}
+	p := &process{cmd: exec.Command(w.binary, "--config", w.path("portal.yaml"), "serve"), out: &lines{}, dead: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
@@ -89,7 +92,7 @@ func (w *world) reap(p *process) {
 			return
 		}
 	}
-	if w.t.Failed() {
+	if w.t.Failed() && p == w.proc {
 		w.t.Logf("log of the portal:\n%s", w.log())
 	}
 }

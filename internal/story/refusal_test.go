@@ -80,7 +80,7 @@ func TestSecondDeploy(t *testing.T) {
 	p.says(409, "main", fmt.Sprintf("This takes the place of deploy %d.", id))
 	h.pass()
 	w.until("the patch to be recorded", func() bool { return w.row(id).patched })
-	w.refused(early, nil, 409, "api in prod does not run what you were shown")
+	w.refused(early, nil, 409, fmt.Sprintf("deploy %d to %s, asked for by ana at ", id, v2)) // though what runs has changed, too
 	w.over(id, "succeeded", "")
 	w.thenDeploys(v3)
 }

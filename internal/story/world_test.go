@@ -44,6 +44,7 @@ type world struct {
 	host      string // of the registry, as it stands in image strings
 	gate      *gate
 	dir       string
+	binary    string // empty: the portal as it is
 	stability string
 	image     string            // that api runs at first; empty: v1, pinned
 	opts      []kubetest.Option // of the Deployment; without any it has no probes
