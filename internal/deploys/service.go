@@ -110,7 +110,7 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	if err := s.resolve(ctx, app, req, &d); err != nil {
 		return Deploy{}, err
 	}
-	if err := s.compare(app, req, &d); err != nil {
+	if err := s.compare(ctx, app, req, &d); err != nil {
 		return Deploy{}, err
 	}
 	if err := s.record(ctx, req, &d); err != nil {
@@ -121,7 +121,9 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	}
 	s.hub.ring(d.ID)
 	s.hub.ring(d.Replaces)
-	s.launch(app, d)
+	if d.Active() {
+		s.launch(app, d)
+	}
 	return d, nil
 }
 
@@ -166,7 +168,14 @@ func (s *Service) open(t Target) error {
 
 // resolve fills in what shall run.
 func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) error {
-	if req.Return == nil {
+	switch {
+	case req.Restart:
+		d.Kind = KindRestart
+		return nil // compare fills in what runs
+	case req.Adopt:
+		d.Kind = KindAdopt
+		return nil
+	case req.Return == nil:
 		img, err := s.registry.Resolve(ctx, app.Repository, req.Image)
 		if err != nil {
 			return err
@@ -175,6 +184,9 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) 
 		return nil
 	}
 	d.Kind, d.RollbackOf = KindRollback, req.Return.Deploy
+	if req.Return.Change != 0 {
+		return s.resolveChange(ctx, req, d)
+	}
 	back, err := s.Get(ctx, req.Return.Deploy)
 	switch {
 	case err != nil:
@@ -193,8 +205,21 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) 
 	return nil
 }
 
+// resolveChange fills in what ran before an outside change.
+func (s *Service) resolveChange(ctx context.Context, req Request, d *Deploy) error {
+	c, err := s.change(ctx, req.Target, req.Return.Change)
+	switch {
+	case err != nil:
+		return err
+	case !c.From.Healthy || len(c.From.Images) == 0:
+		return errs.New(errs.Invalid, "What ran before that change was not seen healthy, so nothing goes back to it.")
+	}
+	d.RollbackOf, d.To = 0, c.From
+	return nil
+}
+
 // compare fills in what runs and refuses what would do nothing or something else than was seen.
-func (s *Service) compare(app App, req Request, d *Deploy) error {
+func (s *Service) compare(ctx context.Context, app App, req Request, d *Deploy) error {
 	r, err := s.cluster.Rollout(req.Target)
 	if err != nil {
 		return err
@@ -208,6 +233,13 @@ func (s *Service) compare(app App, req Request, d *Deploy) error {
 		}
 	}
 	d.From = runningVersion(app, r)
+	if req.Restart || req.Adopt {
+		if err := asIs(app, r, d); err != nil {
+			return err
+		}
+	} else if d.Kind == KindDeploy {
+		d.To.Restarted = d.From.Restarted
+	}
 	if req.Seen.From != "" && req.Seen.From != d.From.ID() {
 		return errs.New(errs.Conflict, "%s does not run what you were shown (%s) but %s (%s). Look again and confirm anew.",
 			d.Target, req.Seen.From, d.From.Short(), d.From.ID())
@@ -216,11 +248,15 @@ func (s *Service) compare(app App, req Request, d *Deploy) error {
 		return errs.New(errs.Conflict, "The tag %s does not name what you were shown (%s) any more but %s. Look again and confirm anew.",
 			d.To.Short(), req.Seen.To, d.To.ID())
 	}
-	if same(d.To, d.From) {
+	if req.Restart || req.Adopt {
+		return s.proofs(ctx, &d.To, d.Target)
+	}
+	undoes := req.Return != nil && req.Return.Before && d.To.Restarted != d.From.Restarted // a restart, of the same image
+	if !undoes && same(d.To, d.From) {
 		if d.From.Healthy {
-			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent.", d.Target, d.To.Short())
+			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent; restart it to get new pods.", d.Target, d.To.Short())
 		}
-		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent.", d.Target, d.To.Short())
+		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent; restart it to get new pods.", d.Target, d.To.Short())
 	}
 	return nil
 }
@@ -274,7 +310,15 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 		if d.ID, err = nextID(ctx, tx); err != nil {
 			return err
 		}
-		entry, err := audit.Append(ctx, tx, entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID))
+		if req.Adopt {
+			if err := s.adopt(ctx, tx, d); err != nil {
+				return err
+			}
+		}
+		if req.Restart {
+			d.To.Restarted = mark(tx.Now.Time)
+		}
+		entry, err := audit.Append(ctx, tx, s.requestEntry(*d, req))
 		if err != nil {
 			return err
 		}
@@ -282,9 +326,23 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 		if err := insert(ctx, tx, d, req.Key); err != nil {
 			return err
 		}
-		d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))
-		return err
+		if d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d)); err != nil || !req.Adopt {
+			return err
+		}
+		return adopted(ctx, tx, d)
 	})
+}
+
+// requestEntry is the entry that is written before anything else happens. That of an adoption tells all of it.
+func (s *Service) requestEntry(d Deploy, req Request) audit.Entry {
+	e := entryOf(d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID)
+	switch d.Kind {
+	case KindAdopt:
+		e.Action, e.Outcome, e.Detail = audit.ChangeAdopted, "ok", d.Sentence
+	case KindRestart:
+		e.Detail = "A restart: the same image in new pods."
+	}
+	return e
 }
 
 // vacate makes the target free for a new deploy, or refuses and names the one that holds it.
@@ -306,8 +364,11 @@ func (s *Service) vacate(ctx context.Context, tx *sqlite.Tx, req Request, d *Dep
 }
 
 func article(k Kind) string {
-	if k == KindRollback {
+	switch k {
+	case KindRollback:
 		return "a rollback"
+	case KindRestart:
+		return "a restart"
 	}
 	return "another deploy"
 }

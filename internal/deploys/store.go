@@ -186,6 +186,9 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 // newest earlier image that succeeded or ran healthy; never the image of d itself. ok is false when nothing is known.
 func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
 	const page = 50
+	if d.Kind == KindRestart { // it brought no image: another one would not undo it
+		return ReturnTo{Deploy: d.ID, Before: true}, d.From, d.CanReturnBefore(), nil
+	}
 	for candidates := []Deploy{d}; ; {
 		for _, c := range candidates {
 			if c.ID != d.ID && c.CanReturnTo() && !c.To.Same(d.To) {

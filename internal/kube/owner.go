@@ -7,6 +7,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"deployportal/internal/deploys"
 )
 
 // ownsTemplate is what is left of a managed fields entry in a cached Deployment: that it reaches into the template.
@@ -17,7 +19,8 @@ const ownsTemplate = `{"f:spec":{"f:template":{}}}`
 // API server keeps no finer one.
 func changedBy(d *appsv1.Deployment) (manager string, at time.Time) {
 	for _, e := range templateEntries(d.ManagedFields) {
-		if e.Time != nil && (manager == "" || e.Time.After(at)) {
+		tie := e.Time != nil && e.Time.Time.Equal(at) && manager == deploys.FieldManager // whole seconds: the other came after us
+		if e.Time != nil && (manager == "" || e.Time.After(at) || tie) {
 			manager, at = e.Manager, e.Time.Time
 		} else if manager == "" {
 			manager = e.Manager
