@@ -181,12 +181,12 @@ func appOf(t Target, v Version) App {
 // notice records what a view says that is not known yet. A Deployment that is gone or another one is first read from the
 // API server: the caches may be behind what a deploy of ours has just read there.
 func (o *outsider) notice(ctx context.Context, app App, was sighting, r Rollout) (recorded bool, err error) {
-	if was.uid != "" && was.uid != r.UID {
+	if was.uid != "" && was.uid != uidOf(r) {
 		live, err := o.s.cluster.Live(ctx, app.Target)
 		if err != nil {
 			return false, err
 		}
-		if live.Exists != r.Exists || live.UID != r.UID {
+		if uidOf(live) != uidOf(r) {
 			return false, errs.New(errs.Unavailable, "The cluster's caches are behind.")
 		}
 	}

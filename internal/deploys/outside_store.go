@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"deployportal/internal/errs"
 	"deployportal/internal/sqlite"
@@ -19,9 +21,17 @@ type sighting struct {
 	version    Version // Healthy: its pods have been, since the template was set
 }
 
+// uidOf is the UID of what a view shows; empty when that is nothing.
+func uidOf(r Rollout) string {
+	if !r.Exists {
+		return ""
+	}
+	return r.UID
+}
+
 // stale tells whether a view says something that is not known, be it only that a new image is healthy by now.
 func (was sighting) stale(found bool, r Rollout) bool {
-	if !found || was.uid != r.UID {
+	if !found || was.uid != uidOf(r) {
 		return r.Exists || was.uid != ""
 	}
 	return r.Exists && (r.Generation > was.generation || r.Generation == was.generation && r.Template != was.template ||
@@ -244,4 +254,36 @@ func knownGood(ctx context.Context, q sqlite.Querier, t Target) (back ReturnTo, 
 		return back, v, false, err
 	}
 	return ReturnTo{Change: firsts[0].ID}, firsts[0].From, true, nil
+}
+
+// ranOutside completes what every target ran at a time by the changes that no deploy made.
+func (s *Service) ranOutside(ctx context.Context, ran []Ran, at time.Time) ([]Ran, error) {
+	last, err := listChanges(ctx, s.db, `id IN (SELECT max(id) FROM outside_changes WHERE kind <> 'restart' AND changed_at <= ? GROUP BY app, env)
+		ORDER BY env, app`, sqlite.Time{Time: at})
+	if err != nil {
+		return nil, err
+	}
+	later, err := listChanges(ctx, s.db, `id IN (SELECT min(id) FROM outside_changes WHERE kind <> 'restart' GROUP BY app, env)
+		AND changed_at > ? ORDER BY env, app`, sqlite.Time{Time: at})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range last {
+		i := slices.IndexFunc(ran, func(r Ran) bool { return r.Target == c.Target })
+		if i < 0 {
+			ran, i = append(ran, Ran{Target: c.Target}), len(ran)
+		}
+		if d := ran[i].Deploy; d.ID == 0 || d.Created.After(at) || c.Seq > d.AuditSeq && !ran[i].Rolling {
+			ran[i] = Ran{Target: c.Target, Version: c.To, Change: &c}
+		}
+	}
+	for _, c := range later {
+		i := slices.IndexFunc(ran, func(r Ran) bool { return r.Target == c.Target })
+		if i < 0 {
+			ran = append(ran, Ran{Target: c.Target, Version: c.From, Change: &c, Before: true})
+		} else if d := ran[i].Deploy; d.Created.After(at) && c.Seq < d.AuditSeq {
+			ran[i].Version = c.From
+		}
+	}
+	return ran, nil
 }

@@ -213,6 +213,8 @@ type Ran struct {
 	Before  bool   // it is what ran before Deploy
 	Rolling bool   // Deploy was under way at that time
 	Unsure  bool   // Deploy had been superseded: something else changed the workload after it
+
+	Change *OutsideChange // tells in place of Deploy, which has no id then; nil else
 }
 
 // RanAt tells what every target ran at a time.
@@ -232,7 +234,7 @@ func (s *Service) RanAt(ctx context.Context, at time.Time) ([]Ran, error) {
 	for _, d := range later {
 		out = append(out, Ran{Target: d.Target, Version: d.From, Deploy: d, Before: true})
 	}
-	return out, nil
+	return s.ranOutside(ctx, out, at)
 }
 
 func ranBy(d Deploy, at time.Time) Ran {

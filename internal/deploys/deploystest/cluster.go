@@ -96,7 +96,18 @@ func (c *Cluster) replicaSet(r *deploys.Rollout) {
 }
 
 // Apps implements deploys.Cluster.
-func (c *Cluster) Apps() []deploys.App { return c.apps }
+func (c *Cluster) Apps() []deploys.App {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.apps)
+}
+
+// Forget takes an app out of the list, as happens to one that is found by its Deployment. Its workload stays readable.
+func (c *Cluster) Forget(t deploys.Target) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apps = slices.DeleteFunc(slices.Clone(c.apps), func(a deploys.App) bool { return a.Target == t })
+}
 
 // App implements deploys.Cluster.
 func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
@@ -245,7 +256,7 @@ func (c *Cluster) land(ch deploys.Change) (deploys.Applied, error) {
 	return deploys.Applied{UID: r.UID, ResourceVersion: r.ResourceVersion, Generation: r.Generation, Template: r.Template, Bare: r.Bare}, nil
 }
 
-// template gives r the hashes of its template as it is now: its images, what bare says besides, and the mark of a restart.
+// template gives r the hashes of its template as it is now: its images and the mark of a restart are all there is of it.
 func template(r *deploys.Rollout) {
 	r.Bare = Template(r.Images)
 	r.Template = r.Bare
