@@ -2,6 +2,8 @@ package deploys
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	"deployportal/internal/errs"
 	"deployportal/internal/sqlite"
@@ -38,7 +40,12 @@ func adopted(ctx context.Context, tx *sqlite.Tx, d *Deploy) error {
 	if err := move(ctx, tx, d.ID, Running, `started_at = ?`, tx.Now); err != nil {
 		return err
 	}
-	err := move(ctx, tx, d.ID, Succeeded, `finished_at = ?, sentence = ?, uid = ?, template = ?`, tx.Now, d.Sentence, d.UID, d.Template)
+	seen, err := json.Marshal(d.Rollout)
+	if err != nil {
+		return fmt.Errorf("json.Marshal(rollout): %w", err)
+	}
+	err = move(ctx, tx, d.ID, Succeeded, `finished_at = ?, sentence = ?, uid = ?, template = ?, rollout = ?`, tx.Now, d.Sentence, d.UID,
+		d.Template, string(seen))
 	d.Status, d.Started, d.Finished = Succeeded, tx.Now.Time, tx.Now.Time
 	return err
 }
@@ -54,7 +61,7 @@ func asIs(app App, r Rollout, d *Deploy) error {
 		d.To.Template = ""
 		return nil
 	}
-	d.UID, d.Template = r.UID, r.Template
+	d.UID, d.Template, d.Rollout = r.UID, r.Template, &r
 	if !d.From.Healthy {
 		return errs.New(errs.Conflict, "%s is not healthy now (%d of %d pods available), so it cannot become what a rollback goes back to. Adopt it once it is, or restore what was.",
 			d.Target, r.Available, r.Desired)

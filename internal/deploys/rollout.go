@@ -36,7 +36,7 @@ type Rollout struct {
 	Init      []string          `json:"init,omitempty"`      // names of the init containers among them
 	ChangedBy string            `json:"changedBy,omitempty"` // field manager that last wrote the pod template
 	ChangedAt time.Time         `json:"changedAt,omitzero"`
-	ManagedBy string            `json:"managedBy,omitempty"` // "Flux", "Argo CD", "Helm", "k3s manifests folder", or empty
+	ManagedBy string            `json:"managedBy,omitempty"` // "Flux", "Argo CD", "Helm", "k3s manifests folder", an operator's object ("Postgres main"), or empty
 
 	ReplicaSets []ReplicaSet `json:"replicaSets,omitempty"` // owned by UID; newest revision first
 	Pods        []Pod        `json:"pods,omitempty"`        // of those ReplicaSets; oldest first

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"deployportal/internal/errs"
@@ -186,15 +187,15 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 // newest earlier image that succeeded or ran healthy; never the image of d itself. ok is false when nothing is known.
 func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
 	const page = 50
-	if d.Kind == KindRestart { // it brought no image: another one would not undo it
+	if d.Kind == KindRestart && d.Status != Succeeded { // it brought no image: another one would not undo it
 		return ReturnTo{Deploy: d.ID, Before: true}, d.From, d.CanReturnBefore(), nil
 	}
 	for candidates := []Deploy{d}; ; {
 		for _, c := range candidates {
-			if c.ID != d.ID && c.CanReturnTo() && !c.To.Same(d.To) {
+			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, d.To) {
 				return ReturnTo{Deploy: c.ID}, c.To, true, nil
 			}
-			if c.CanReturnBefore() && !c.From.Same(d.To) {
+			if c.CanReturnBefore() && !alike(c.From, d.To) {
 				return ReturnTo{Deploy: c.ID, Before: true}, c.From, true, nil
 			}
 		}
@@ -204,6 +205,9 @@ func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Vers
 		}
 	}
 }
+
+// alike tells whether two versions are the same image, also where no digest is known.
+func alike(a, b Version) bool { return a.Same(b) || maps.Equal(a.Images, b.Images) }
 
 // Ran is what a target ran at one time, as far as the portal knows.
 type Ran struct {

@@ -84,6 +84,9 @@ func managedBy(d *appsv1.Deployment) string {
 			return "k3s manifests folder"
 		}
 	}
+	if owner := metav1.GetControllerOfNoCopy(d); owner != nil { // an operator that makes Deployments of its own objects
+		return line(owner.Kind+" "+owner.Name, 128)
+	}
 	return ""
 }
 

@@ -18,6 +18,9 @@ func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[
 		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), CanDeploy: t.MayDeploy && t.Trouble == nil,
 	}
 	p.Env, p.Prod, p.Now = t.App.Env, t.Prod, now
+	if p.CanDeploy && t.Active == nil && t.Rollout != nil && t.Rollout.Exists {
+		p.Restart = &templates.Act{Text: "Restart", Href: templates.RestartURL(t.App.Env, t.App.App, 0)}
+	}
 	if note := targetNote(t); note != "" && (t.Rollout == nil || t.Rollout.StaleSince.IsZero()) {
 		p.Note = "This workload: " + note + "."
 	}

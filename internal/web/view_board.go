@@ -21,7 +21,8 @@ type targetFacts struct {
 	Since     time.Time      // Running runs since; zero: not known
 	By        string         // who brought it: "by ana", "changed from outside by kubectl-set"
 	Images    deploys.List
-	Active    *deploys.Deploy // the deploy under way
+	Active    *deploys.Deploy        // the deploy under way
+	Change    *deploys.OutsideChange // the newest that no deploy made; nil: none
 	MayDeploy bool
 }
 
@@ -98,6 +99,8 @@ func boardRow(t targetFacts) templates.Row {
 	if t.MayDeploy && t.Trouble == nil {
 		row.Act = &templates.Act{Text: "Deploy", Href: row.Href}
 		switch {
+		case t.Change != nil && t.Change.Open:
+			row.Act = &templates.Act{Text: "Review change", Href: row.Href + "#outside"}
 		case t.Health == deploys.Degraded:
 			row.Act = &templates.Act{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}
 		case row.Newer > 0:
@@ -119,10 +122,12 @@ func targetNote(t targetFacts) string {
 		return "there is no Deployment " + t.App.Workload + " in " + t.App.Namespace
 	case r.Paused:
 		return "paused in the cluster"
-	case r.ManagedBy != "":
-		return "managed by " + r.ManagedBy + ", which may revert a deploy"
 	}
-	return ""
+	open := ""
+	if t.Change != nil && t.Change.Open && t.Active == nil {
+		open = "neither adopted nor restored"
+	}
+	return notes(open, managedNote(r))
 }
 
 // newer counts the images that were pushed after the running one.
