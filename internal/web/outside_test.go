@@ -196,7 +196,7 @@ func TestWithChanges(t *testing.T) {
 		{Seq: 25, Kind: deploys.ChangedRestart, At: at(25), Manager: "kubectl-rollout"},
 		{Seq: 21, Kind: deploys.ChangedImage, At: at(21), Manager: "kubectl-set", To: deploys.Version{Tag: "three"}},
 		{Seq: 5, Kind: deploys.ChangedImage, At: at(5), To: deploys.Version{Tag: "zero"}}}
-	got := withChanges(historyView(past, nil, false), past, changes, time.Time{})
+	got := withChanges(historyView(past, nil, false), past, changes, nil, time.Time{})
 	var lines []string
 	for _, s := range got {
 		end := "now"
@@ -208,5 +208,29 @@ func TestWithChanges(t *testing.T) {
 	want := "unknown 14:25-now kubectl-rollout|three 14:21-now kubectl-set|two 14:20-now |one 14:10-14:21 |zero 14:05-14:10 somebody"
 	if strings.Join(lines, "|") != want || !got[0].Moment || !got[2].Never {
 		t.Errorf("%s\nwant %s", strings.Join(lines, "|"), want)
+	}
+}
+
+// Who manages a workload is told before a deploy: on the board, on the app's page and where it is confirmed.
+func TestManagerIsTold(t *testing.T) {
+	p := newPortal(t, nil, nil)
+	dan := p.as(deployer)
+	for manager, fix := range map[string]string{"Flux": "next reconciliation", "Argo CD": "self-heal", "Helm": "next upgrade",
+		"k3s manifests folder": "whenever a server starts", "Postgres main": "Change the image there too."} {
+		p.cluster.change(func() {
+			r := p.cluster.at[target("staging")]
+			r.ManagedBy = manager
+			p.cluster.at[target("staging")] = r
+		})
+		want := "managed by " + manager + ", which may revert a deploy"
+		for path, at := range map[string]string{"/": "#row-staging-api", "/apps/staging/api": "main"} {
+			if got := dan.get(path).text(at); !strings.Contains(got, want) {
+				t.Errorf("%s with %s says %q", path, manager, got)
+			}
+		}
+		got := dan.get("/apps/staging/api/confirm?image=" + tagOf("b")).text(".check")
+		if !strings.Contains(got, manager+" manages this workload and may revert the deploy.") || !strings.Contains(got, fix) {
+			t.Errorf("the confirm page with %s says %q", manager, got)
+		}
 	}
 }

@@ -118,6 +118,9 @@ func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t
 	for _, d := range past {
 		commits[d.To.Tag] = s.commit(t.App, d.To)
 	}
+	for _, c := range changes {
+		commits[c.To.Tag] = s.commit(t.App, c.To)
+	}
 	out = historyView(past, commits, t.MayDeploy)
 	newest := true
 	for i, d := range past {
@@ -131,7 +134,7 @@ func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t
 			out[i].Back = &templates.Act{Text: "Roll back to this", Href: templates.RollbackURL(t.App.Env, t.App.App, d.ID, 0), Danger: true}
 		}
 	}
-	out = withChanges(out, past, changes, until)
+	out = withChanges(out, past, changes, commits, until)
 	for _, span := range out {
 		if !span.Never && !span.Moment && span.Outcome.Tone != templates.Busy {
 			until = span.From

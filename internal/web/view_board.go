@@ -88,7 +88,7 @@ func boardRow(t targetFacts) templates.Row {
 	row := templates.Row{
 		App: app, Href: templates.AppURL(env, app),
 		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
-		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), Note: targetNote(t),
+		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), Note: notes(openNote(t), targetNote(t)),
 	}
 	row.Newer, row.NewestAt, row.NewNote = newer(t)
 	if t.Active != nil {
@@ -123,11 +123,7 @@ func targetNote(t targetFacts) string {
 	case r.Paused:
 		return "paused in the cluster"
 	}
-	open := ""
-	if t.Change != nil && t.Change.Open && t.Active == nil {
-		open = "neither adopted nor restored"
-	}
-	return notes(open, managedNote(r))
+	return managedNote(r)
 }
 
 // newer counts the images that were pushed after the running one.

@@ -81,9 +81,8 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost), Fix: "A deploy needs the registry's word for the image. A rollback does not: it works without the registry."})
 	}
 	blocked = len(checks) > 0
-	if t.Rollout != nil && t.Rollout.ManagedBy != "" {
-		checks = append(checks, templates.Check{Mark: templates.Mark{Tone: templates.Unknown, Word: "Mind"},
-			Sentence: t.Rollout.ManagedBy + " manages this workload and may revert the deploy.", Fix: "Change the image there too."})
+	if c, ok := managerCheck(t.Rollout); ok {
+		checks = append(checks, c)
 	}
 	return checks, blocked
 }

@@ -55,6 +55,9 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 		Pods: podsView(f), Commands: deployCommands(f),
 		Audit: templates.AuditMark{Seq: d.AuditSeq, Hash: d.AuditHash},
 	}
+	if d.Kind == deploys.KindRestart {
+		p.From = templates.Image{} // it is the same
+	}
 	if p.Active {
 		p.Stale = staleTrouble(f.Rollout)
 	}

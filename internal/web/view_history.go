@@ -33,6 +33,9 @@ func historyView(list []deploys.Deploy, commits map[string]deploys.Commit, mayDe
 				s.Back = &templates.Act{Text: "Roll back to this", Href: templates.RollbackURL(d.Target.Env, d.Target.App, d.ID, 0), Danger: true}
 			}
 		}
+		if d.Kind == deploys.KindAdopt {
+			s.Outcome.Word = "Adopted"
+		}
 		later = s
 		spans = append(spans, s)
 	}

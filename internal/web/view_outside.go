@@ -68,13 +68,13 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 
 // withChanges puts the outside changes of a target among the spans of its deploys; both are newest first, and each deploy
 // has one span. until is when the newest of them stopped to run.
-func withChanges(spans []templates.Span, past []deploys.Deploy, changes []deploys.OutsideChange, until time.Time) []templates.Span {
+func withChanges(spans []templates.Span, past []deploys.Deploy, changes []deploys.OutsideChange, commits map[string]deploys.Commit, until time.Time) []templates.Span {
 	var out []templates.Span
 	for i := 0; i < len(past) || len(changes) > 0; {
 		if len(changes) > 0 && (i == len(past) || changes[0].Seq > past[i].AuditSeq) {
 			c := changes[0]
 			changes = changes[1:]
-			s := templates.Span{Image: imageOf(c.To, deploys.Commit{}), From: c.At, To: until, Who: byManager(c), Entry: templates.EntryURL(c.Seq),
+			s := templates.Span{Image: imageOf(c.To, commits[c.To.Tag]), From: c.At, To: until, Who: byManager(c), Entry: templates.EntryURL(c.Seq),
 				Outcome: templates.Mark{Tone: templates.Unknown, Word: "Not ours"}, Sentence: changeSays(c)}
 			if c.Kind == deploys.ChangedRestart {
 				s.Moment = true
@@ -114,6 +114,35 @@ func broughtWord(d deploys.Deploy) string {
 		return "restarted by " + d.ActorName
 	}
 	return d.ActorName
+}
+
+// openNote says that a change from outside waits for a decision.
+func openNote(t targetFacts) string {
+	if t.Change == nil || !t.Change.Open || t.Active != nil {
+		return ""
+	}
+	return "neither adopted nor restored"
+}
+
+// setsBack says when each manager of a workload sets back what somebody else has changed in it.
+var setsBack = map[string]string{
+	"Flux":                 "It sets the workload back at its next reconciliation: change the image in its source too.",
+	"Argo CD":              "With self-heal it sets the workload back at once, else at the next sync: change the image in its source too.",
+	"Helm":                 "The next upgrade of the release sets the workload back: change the image in its values too.",
+	"k3s manifests folder": "k3s applies the file again when it changes and whenever a server starts: change the image there too.",
+}
+
+// managerCheck warns of who may set a workload back. ok is false when nobody is known.
+func managerCheck(r *deploys.Rollout) (c templates.Check, ok bool) {
+	if r == nil || r.ManagedBy == "" {
+		return c, false
+	}
+	fix, known := setsBack[r.ManagedBy]
+	if !known {
+		fix = "Change the image there too."
+	}
+	return templates.Check{Mark: templates.Mark{Tone: templates.Unknown, Word: "Mind"},
+		Sentence: r.ManagedBy + " manages this workload and may revert the deploy.", Fix: fix}, true
 }
 
 // managedNote warns of who may set a workload back; empty when nobody is known.
