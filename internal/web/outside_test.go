@@ -136,6 +136,19 @@ func TestRestoreAChange(t *testing.T) {
 	}
 }
 
+// Once a deploy was asked for after a change from outside, "the last" is what ran, healthy, when it was asked for.
+func TestLastAfterAChange(t *testing.T) {
+	p := newPortal(t, nil, nil)
+	p.baseline()
+	p.setImage("b")
+	p.noticed()
+	p.patched(p.start("staging", "c").ID)
+	got := confirmed(p.as(deployer).get("/apps/staging/api/confirm?rollback_to=last&replaces=1"))
+	if got.Get("seen_to") != digestOf("b") || got.Get("rollback_to") != "1" || got.Get("before") != "1" {
+		t.Errorf("goes back to %v", got)
+	}
+}
+
 func TestRestartFromThePages(t *testing.T) {
 	p := newPortal(t, nil, nil)
 	p.baseline()

@@ -143,33 +143,11 @@ func (s *Server) lookUp(ctx context.Context, w wish, o *offer) error {
 // lookBack finds the image that a rollback is to bring back. It asks no registry: the nodes may hold the image.
 func (s *Server) lookBack(ctx context.Context, w wish, o *offer) error {
 	t := o.target.App.Target
-	if w.change != 0 || w.rollback == "last" && o.target.Change != nil && o.target.Change.Open {
-		back, v, ok, err := s.Deploys.KnownGood(ctx, t)
-		switch {
-		case err != nil:
-			return err
-		case !ok, w.change != 0 && back.Change != w.change:
-			return errs.New(errs.NotFound, "What is to be brought back is not known any more. Open the page of %s again.", t)
-		}
-		o.back, o.to = &back, v
-		return nil
-	}
-	if w.rollback == "last" {
-		newest, err := s.Deploys.History(ctx, t, 0, 1)
-		if err != nil {
-			return err
-		}
-		if len(newest) > 0 {
-			back, v, ok, err := s.Deploys.LastGood(ctx, newest[0])
-			if err != nil {
-				return err
-			}
-			if ok {
-				o.back, o.to = &back, v
-				return nil
-			}
-		}
-		return errs.New(errs.NotFound, "The portal knows no earlier image of %s that ran well. Deploy one from the list instead.", t)
+	switch {
+	case w.change != 0:
+		return s.lookBefore(ctx, w.change, o)
+	case w.rollback == "last":
+		return s.lookLast(ctx, o)
 	}
 	id, err := strconv.ParseInt(w.rollback, 10, 64)
 	if err != nil {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"maps"
 
 	"github.com/labstack/echo/v4"
 
@@ -70,4 +71,48 @@ func (s *Server) adopt(c echo.Context) error {
 		return err
 	}
 	return see(c, templates.DeployURL(d.ID))
+}
+
+// lookBefore finds what ran before an outside change, if that is what undoing it brings back.
+func (s *Server) lookBefore(ctx context.Context, change int64, o *offer) error {
+	back, v, ok, err := s.Deploys.KnownGood(ctx, o.target.App.Target)
+	switch {
+	case err != nil:
+		return err
+	case !ok || back.Change != change:
+		return errs.New(errs.NotFound, "What is to be brought back is not known any more. Open the page of %s again.", o.target.App.Target)
+	}
+	o.back, o.to = &back, v
+	return nil
+}
+
+// lookLast finds what a rollback without a number brings back: what was meant to run, where somebody else has changed it
+// since the newest deploy, or what ran well before that deploy.
+func (s *Server) lookLast(ctx context.Context, o *offer) error {
+	t, c := o.target.App.Target, o.target.Change
+	newest, err := s.Deploys.History(ctx, t, 0, 1)
+	if err != nil {
+		return err
+	}
+	if c != nil && c.Open && (len(newest) == 0 || c.Seq > newest[0].AuditSeq) {
+		back, v, ok, err := s.Deploys.KnownGood(ctx, t)
+		if err != nil {
+			return err
+		}
+		if ok && !maps.Equal(v.Images, o.target.Running.Images) {
+			o.back, o.to = &back, v
+			return nil
+		}
+	}
+	if len(newest) > 0 {
+		back, v, ok, err := s.Deploys.LastGood(ctx, newest[0])
+		if err != nil {
+			return err
+		}
+		if ok {
+			o.back, o.to = &back, v
+			return nil
+		}
+	}
+	return errs.New(errs.NotFound, "The portal knows no earlier image of %s that ran well. Deploy one from the list instead.", t)
 }
