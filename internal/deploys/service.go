@@ -254,9 +254,9 @@ func (s *Service) compare(ctx context.Context, app App, req Request, d *Deploy) 
 	undoes := req.Return != nil && req.Return.Before && d.To.Restarted != d.From.Restarted // a restart, of the same image
 	if !undoes && same(d.To, d.From) {
 		if d.From.Healthy {
-			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent; restart it to get new pods.", d.Target, d.To.Short())
+			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent. Restart it to get new pods.", d.Target, d.To.Short())
 		}
-		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent; restart it to get new pods.", d.Target, d.To.Short())
+		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent. Restart it to get new pods.", d.Target, d.To.Short())
 	}
 	return nil
 }
