@@ -57,7 +57,7 @@ CREATE TABLE deploys (
     id           INTEGER PRIMARY KEY CHECK (id > 0),
     app          TEXT    NOT NULL CHECK (length(app) BETWEEN 1 AND 253),
     env          TEXT    NOT NULL CHECK (length(env) BETWEEN 1 AND 253),
-    kind         TEXT    NOT NULL CHECK (kind IN ('deploy', 'rollback')),
+    kind         TEXT    NOT NULL CHECK (kind IN ('deploy', 'rollback', 'restart', 'adopt')),
     status       TEXT    NOT NULL CHECK (status IN ('pending', 'running', 'succeeded', 'failed', 'errored', 'superseded')),
     from_version TEXT    NOT NULL CHECK (json_valid(from_version)),
     to_version   TEXT    NOT NULL CHECK (json_valid(to_version)),

@@ -25,6 +25,8 @@ const (
 	DeployFailed     = "deploy.failed"
 	DeployErrored    = "deploy.errored"
 	DeploySuperseded = "deploy.superseded"
+	ChangeOutside    = "change.outside" // somebody else than the portal changed a workload
+	ChangeAdopted    = "change.adopted" // and what it brought is from now on meant to run
 	AuditExported    = "audit.exported"
 	UserAdded        = "user.added"
 	UserRole         = "user.role_changed"

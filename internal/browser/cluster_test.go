@@ -13,14 +13,18 @@ import (
 // kube asks the cluster itself, past the portal.
 func (d *demo) kube(t *testing.T, into any, args ...string) {
 	t.Helper()
-	argv := append(d.kubectl[1:len(d.kubectl):len(d.kubectl)], append(args, "-n", "honeydue", "-o", "json")...)
-	out, err := exec.Command(d.kubectl[0], argv...).Output()
+	out, err := d.run(append(args, "-n", "honeydue", "-o", "json")...)
 	if err != nil {
 		t.Fatalf("kubectl %v: %v\n%s", args, err, out)
 	}
 	if err := json.Unmarshal(out, into); err != nil {
 		t.Fatalf("kubectl %v: %v", args, err)
 	}
+}
+
+// run runs kubectl as the administrator.
+func (d *demo) run(args ...string) ([]byte, error) {
+	return exec.Command(d.kubectl[0], append(d.kubectl[1:len(d.kubectl):len(d.kubectl)], args...)...).Output()
 }
 
 // pod is what the tests compare of one.

@@ -29,6 +29,8 @@ type Cluster interface {
 	// Watch gives a bell that rings (capacity 1, never blocks) when something of the target changed, and a function
 	// that ends it. It also rings when staleness begins or ends.
 	Watch(Target) (bell <-chan struct{}, stop func())
+	// WatchAll gives a bell, as Watch does, that rings when anything changed that belongs to any target of any environment.
+	WatchAll() (bell <-chan struct{}, stop func())
 	// Live reads the Deployment from the API server, in one call, and fills what Rollout has of it without
 	// ReplicaSets and Pods. A Deployment that does not exist is no error: Exists is false. errs.Forbidden names verb
 	// and resource; errs.Unavailable when it cannot be reached.
@@ -45,12 +47,16 @@ type Cluster interface {
 	Apply(context.Context, Change) (Applied, error)
 }
 
+// FieldManager is the name under which Cluster.Apply writes.
+const FieldManager = "deploy-portal"
+
 // Change is the one patch of a deploy: images in the pod template, annotations on the Deployment's own metadata.
 type Change struct {
 	Target          Target
 	UID             string
 	ResourceVersion string            // the guard
 	Images          map[string]string // container or init container name -> image string; each must exist
+	Restarted       *string           // the mark of a restart in the pod template, empty: taken away; nil: it stays as it is
 	Annotations     map[string]string // set on the Deployment, never in the pod template
 }
 
@@ -60,6 +66,7 @@ type Applied struct {
 	ResourceVersion string
 	Generation      int64
 	Template        string // hash, comparable with Rollout.Template
+	Bare            string // hash, comparable with Rollout.Bare
 }
 
 // Registry is what the path of a deploy needs of the image registry; internal/gitea implements it.

@@ -16,6 +16,8 @@ type Request struct {
 	Target   Target
 	Image    string    // a tag or a digest; empty for a rollback
 	Return   *ReturnTo // a rollback; nil for a deploy
+	Restart  bool      // the image that runs, in new pods
+	Adopt    bool      // what somebody else brought shall be what a rollback goes back to
 	Seen     Seen      // what the person was shown; empty parts are not compared
 	Replaces int64     // the running deploy whose place it takes; 0: none
 	Actor    auth.Actor
@@ -26,7 +28,8 @@ type Request struct {
 // ReturnTo names what a rollback brings back.
 type ReturnTo struct {
 	Deploy int64
-	Before bool // what ran when that deploy was asked for, instead of what it deployed
+	Before bool  // what ran when that deploy was asked for, instead of what it deployed
+	Change int64 // instead of a deploy: what ran, healthy, before this outside change
 }
 
 // Seen is what the confirm page showed: Version.ID of what runs and of what shall run.
@@ -59,10 +62,18 @@ var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 // check refuses a request that cannot be meant, before anything is looked up.
 func (r Request) check(tags *regexp.Regexp) error {
+	asked := 0
+	for _, this := range []bool{r.Image != "", r.Return != nil, r.Restart, r.Adopt} {
+		if this {
+			asked++
+		}
+	}
 	switch {
-	case (r.Image == "") == (r.Return == nil):
-		return errs.New(errs.Invalid, "Name either an image or a deploy to return to.")
-	case r.Return != nil:
+	case asked != 1:
+		return errs.New(errs.Invalid, "Name one thing to do: an image, a deploy to return to, a restart, or a change to adopt.")
+	case r.Adopt && r.Replaces != 0:
+		return errs.New(errs.Invalid, "To adopt a change replaces no deploy.")
+	case r.Image == "":
 		return nil
 	}
 	return checkImage(r.Image, tags)
@@ -85,15 +96,10 @@ func deployedVersion(app App, img Image) Version {
 	for _, c := range app.Containers {
 		v.Images[c] = img.Pinned()
 	}
-	add := func(d string) {
-		if d != "" && !slices.Contains(v.Proofs, d) {
-			v.Proofs = append(v.Proofs, d)
-		}
-	}
-	add(img.Digest)
+	v.addProof(img.Digest)
 	for _, m := range img.Manifests {
-		add(m.Digest)
-		add(m.Config)
+		v.addProof(m.Digest)
+		v.addProof(m.Config)
 		if m.Platform != "" {
 			v.Platforms = append(v.Platforms, m.Platform)
 		}
@@ -101,10 +107,16 @@ func deployedVersion(app App, img Image) Version {
 	return v
 }
 
+func (v *Version) addProof(digest string) {
+	if digest != "" && !slices.Contains(v.Proofs, digest) {
+		v.Proofs = append(v.Proofs, digest)
+	}
+}
+
 // runningVersion is what the app runs by this view. The digest is what the pod template pins, else what all ready
 // pods of the present template report.
 func runningVersion(app App, r Rollout) Version {
-	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy, Template: r.Template}
+	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy, Template: r.Template, Restarted: r.Restarted}
 	for _, c := range app.Containers {
 		if image, ok := r.Images[c]; ok {
 			v.Images[c] = image
@@ -113,17 +125,15 @@ func runningVersion(app App, r Rollout) Version {
 	v.Repository, v.Tag, v.Digest = SplitImage(v.Images[app.Containers[0]])
 	for _, p := range r.podsOf(r.Template) {
 		for _, c := range p.Containers {
-			if p.Ready && c.ImageID != "" && c.Image == v.Images[c.Name] && !slices.Contains(v.Proofs, c.ImageID) {
-				v.Proofs = append(v.Proofs, c.ImageID)
+			if p.Ready && c.Image == v.Images[c.Name] {
+				v.addProof(c.ImageID)
 			}
 		}
 	}
 	if v.Digest == "" && len(v.Proofs) == 1 {
 		v.Digest = v.Proofs[0]
 	}
-	if v.Digest != "" && !slices.Contains(v.Proofs, v.Digest) {
-		v.Proofs = append(v.Proofs, v.Digest)
-	}
+	v.addProof(v.Digest)
 	return v
 }
 

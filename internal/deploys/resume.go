@@ -145,7 +145,7 @@ func (r *run) readLive() (reading, error) {
 // overtaken tells whether a deploy whose patch is known to have landed was replaced by somebody meanwhile.
 func (r *run) overtaken(live Rollout) (outcome, bool) {
 	end := func(format string, args ...any) (outcome, bool) {
-		return outcome{status: Superseded, actor: auth.System("resume").Audit(), sentence: fmt.Sprintf(format, args...)}, true
+		return outcome{status: Superseded, actor: auth.System("resume").Audit(), sentence: fmt.Sprintf(format, args...), now: &live}, true
 	}
 	switch {
 	case !live.Exists:
@@ -163,11 +163,11 @@ func (r *run) overtaken(live Rollout) (outcome, bool) {
 func (r *run) landed(now reading) (Applied, *outcome, bool) {
 	by, live := auth.System("resume").Audit(), now.live
 	ours := live.Exists && live.DeployID == r.d.ID
-	if ours && hasImages(live.Images, r.d.To.Images) {
-		return Applied{UID: live.UID, ResourceVersion: live.ResourceVersion, Generation: live.Generation, Template: live.Template}, nil, true
+	if ours && r.d.set(live) {
+		return Applied{UID: live.UID, ResourceVersion: live.ResourceVersion, Generation: live.Generation, Template: live.Template, Bare: live.Bare}, nil, true
 	}
 	if ours || now.copied {
-		return Applied{}, &outcome{status: Superseded, actor: by,
+		return Applied{}, &outcome{status: Superseded, actor: by, now: &live,
 			sentence: fmt.Sprintf("%s was changed by %s%s, right after this deploy was sent.", r.app.Workload, manager(live), at(live.ChangedAt))}, false
 	}
 	if live.Exists && live.ResourceVersion == r.d.GuardRV {

@@ -17,9 +17,14 @@ import (
 // crashed starts a deploy with a portal that dies at point, and the database left behind is opened anew.
 func (w *world) crashed(point string) int64 {
 	w.Helper()
+	return w.crashedIn(deployOf(api, "abc1234"), point)
+}
+
+func (w *world) crashedIn(req deploys.Request, point string) int64 {
+	w.Helper()
 	w.stop()
 	w.start(func(p string) bool { return p == point })
-	d, err := w.svc.Start(w.Context(), deployOf(api, "abc1234"))
+	d, err := w.svc.Start(w.Context(), req)
 	must(w, err)
 	synctest.Wait()
 	w.stop()
@@ -29,8 +34,14 @@ func (w *world) crashed(point string) int64 {
 }
 
 // TestCrashTable walks every row of the crash table: where the portal died, what happened to the cluster meanwhile,
-// what the next portal makes of it.
+// what the next portal makes of it. It is the same for a restart.
 func TestCrashTable(t *testing.T) {
+	for name, req := range map[string]deploys.Request{"deploy": deployOf(api, "abc1234"), "restart": restartOf(api)} {
+		t.Run(name, func(t *testing.T) { crashTable(t, req) })
+	}
+}
+
+func crashTable(t *testing.T, req deploys.Request) {
 	setImage := func(w *world) { w.cluster.SetImage(api, "api", "git.example.org/acme/api:fff0000") }
 	anew := func(w *world) { w.cluster.Update(api, func(r *deploys.Rollout) { r.UID = "other" }) }
 	gone := func(w *world) { w.cluster.Update(api, func(r *deploys.Rollout) { r.Exists = false }) }
@@ -40,6 +51,9 @@ func TestCrashTable(t *testing.T) {
 	undone := func(w *world) { // somebody took our annotation away with the template
 		w.cluster.Update(api, func(r *deploys.Rollout) { r.DeployID = 0 })
 		setImage(w)
+	}
+	restart := func(w *world) {
+		w.cluster.Retemplate(api, "kubectl-rollout", func(r *deploys.Rollout) { r.Restarted = "2000-01-01T00:00:00Z" })
 	}
 	status := func(w *world) { w.cluster.Update(api, func(r *deploys.Rollout) { r.ObservedGeneration++ }) }
 	for name, c := range map[string]struct {
@@ -52,18 +66,19 @@ func TestCrashTable(t *testing.T) {
 		"recorded only":                          {"pending", nil, deploys.Errored, "stopped before applying", 0},
 		"running, never sent":                    {"running", nil, deploys.Errored, "the cluster never got it", 0},
 		"running, never sent, cluster moved on":  {"running", status, deploys.Errored, "the cluster never got it", 0},
-		"running, landed":                        {"patched", nil, deploys.Succeeded, "3 of 3 pods run abc1234", 1},
-		"running, landed and scaled":             {"patched", scale, deploys.Succeeded, "4 of 4 pods run abc1234", 1},
+		"running, landed":                        {"patched", nil, deploys.Succeeded, "3 of 3 pods run ", 1},
+		"running, landed and scaled":             {"patched", scale, deploys.Succeeded, "4 of 4 pods run ", 1},
 		"running, landed, then set image":        {"patched", setImage, deploys.Superseded, "changed by kubectl-set", 1},
 		"running, our id only on the ReplicaSet": {"patched", undone, deploys.Superseded, "changed by kubectl-set", 1},
-		"watching, all ours":                     {"recorded", nil, deploys.Succeeded, "3 of 3 pods run abc1234", 1},
+		"watching, all ours":                     {"recorded", nil, deploys.Succeeded, "3 of 3 pods run ", 1},
 		"watching, set image":                    {"recorded", setImage, deploys.Superseded, "changed by kubectl-set", 1},
+		"watching, restarted by kubectl":         {"recorded", restart, deploys.Superseded, "changed by kubectl-rollout", 1},
 		"watching, deleted":                      {"recorded", gone, deploys.Superseded, "was deleted", 1},
 		"watching, created anew":                 {"recorded", anew, deploys.Superseded, "created anew", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(w *world) {
-				id := w.crashed(c.point)
+				id := w.crashedIn(req, c.point)
 				if c.meantime != nil {
 					c.meantime(w)
 				}

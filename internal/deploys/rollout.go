@@ -17,8 +17,10 @@ type Rollout struct {
 	ResourceVersion    string `json:"resourceVersion,omitempty"`
 	Generation         int64  `json:"generation,omitempty"`
 	ObservedGeneration int64  `json:"observedGeneration,omitempty"`
-	Template           string `json:"template,omitempty"` // TemplateHash of the pod template, pod-template-hash label aside
-	DeployID           int64  `json:"deployId,omitempty"` // our annotation on the Deployment; 0: none
+	Template           string `json:"template,omitempty"`  // TemplateHash of the pod template, pod-template-hash label aside
+	Bare               string `json:"bare,omitempty"`      // Template without the mark of a restart; the same where there is none
+	Restarted          string `json:"restarted,omitempty"` // the mark: kubectl's restartedAt in the pod template; empty: none
+	DeployID           int64  `json:"deployId,omitempty"`  // our annotation on the Deployment; 0: none
 
 	Paused           bool          `json:"paused,omitempty"`
 	Recreate         bool          `json:"recreate,omitempty"` // strategy Recreate: no pod between old and new is expected
@@ -34,7 +36,7 @@ type Rollout struct {
 	Init      []string          `json:"init,omitempty"`      // names of the init containers among them
 	ChangedBy string            `json:"changedBy,omitempty"` // field manager that last wrote the pod template
 	ChangedAt time.Time         `json:"changedAt,omitzero"`
-	ManagedBy string            `json:"managedBy,omitempty"` // "Flux", "Argo CD", "Helm", "k3s manifests folder", or empty
+	ManagedBy string            `json:"managedBy,omitempty"` // "Flux", "Argo CD", "Helm", "k3s manifests folder", an operator's object ("Postgres main"), or empty
 
 	ReplicaSets []ReplicaSet `json:"replicaSets,omitempty"` // owned by UID; newest revision first
 	Pods        []Pod        `json:"pods,omitempty"`        // of those ReplicaSets; oldest first

@@ -62,6 +62,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, d := range open {
 		s.resume(d)
 	}
+	s.wg.Go(func() { s.watchOutside(ctx) })
 	<-ctx.Done()
 	s.mu.Lock()
 	//lint:ignore SA2001 a barrier: no launch after this, for it looks at ctx under the lock
@@ -219,8 +220,11 @@ func changed(app App, seen, live Rollout) string {
 }
 
 func (r *run) change(seen Rollout) Change {
-	cause := fmt.Sprintf("%s to %s by %s (deploy %d)", r.d.Kind, r.d.To.Short(), r.d.ActorName, r.d.ID)
-	return Change{Target: r.d.Target, UID: seen.UID, ResourceVersion: seen.ResourceVersion, Images: r.d.To.Images,
+	cause, images := fmt.Sprintf("%s to %s by %s (deploy %d)", r.d.Kind, r.d.To.Short(), r.d.ActorName, r.d.ID), r.d.To.Images
+	if r.d.Kind == KindRestart {
+		cause, images = fmt.Sprintf("restart of %s by %s (deploy %d)", r.d.To.Short(), r.d.ActorName, r.d.ID), nil
+	}
+	return Change{Target: r.d.Target, UID: seen.UID, ResourceVersion: seen.ResourceVersion, Images: images, Restarted: r.d.restarted(),
 		Annotations: map[string]string{
 			AnnotationDeploy: strconv.FormatInt(r.d.ID, 10),
 			AnnotationAudit:  fmt.Sprintf("%d:%s", r.d.AuditSeq, r.d.AuditHash[:16]),
@@ -245,6 +249,11 @@ func (r *run) patched(a Applied) error {
 			return err
 		}
 		r.d.Patched, r.d.UID, r.d.Generation, r.d.Template = tx.Now.Time, a.UID, a.Generation, a.Template
+		ours := sighting{uid: a.UID, generation: a.Generation, template: a.Template, bare: a.Bare, version: r.d.To}
+		ours.version.Template = a.Template
+		if err := ours.put(ctx, tx, r.d.Target); err != nil {
+			return err
+		}
 		_, err = appendEvent(ctx, tx, r.d.ID, EventStep, fmt.Sprintf("patched, generation %d", a.Generation))
 		return err
 	})
@@ -320,6 +329,7 @@ type outcome struct {
 	note      string
 	cause     *Cause
 	look      look        // the last one before it
+	now       *Rollout    // superseded: what somebody else made of the workload; nil else
 	actor     audit.Actor // who ended it; the zero value: the portal's runner
 	requestID string
 }
@@ -369,6 +379,9 @@ func (s *Service) end(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome) e
 	if o.note != "" {
 		e.Detail += " (" + o.note + ")"
 	}
-	_, err = audit.Append(ctx, tx, e)
-	return err
+	entry, err := audit.Append(ctx, tx, e)
+	if err != nil || o.now == nil {
+		return err
+	}
+	return overtaken(ctx, tx, d, *o.now, entry.Seq)
 }

@@ -115,7 +115,7 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	if err := s.resolve(ctx, app, req, &d); err != nil {
 		return Deploy{}, err
 	}
-	if err := s.compare(app, req, &d); err != nil {
+	if err := s.compare(ctx, app, req, &d); err != nil {
 		// What differs may be the work of a deploy under way: then it is the one to name.
 		if _, _, held := holder(ctx, s.db, req); held != nil {
 			return Deploy{}, held
@@ -130,7 +130,9 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	}
 	s.hub.ring(d.ID)
 	s.hub.ring(d.Replaces)
-	s.launch(app, d)
+	if d.Active() {
+		s.launch(app, d)
+	}
 	return d, nil
 }
 
@@ -173,100 +175,6 @@ func (s *Service) open(t Target) error {
 	return nil
 }
 
-// resolve fills in what shall run.
-func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) error {
-	if req.Return == nil {
-		img, err := s.registry.Resolve(ctx, app.Repository, req.Image)
-		if err != nil {
-			return err
-		}
-		d.To = deployedVersion(app, img)
-		return nil
-	}
-	d.Kind, d.RollbackOf = KindRollback, req.Return.Deploy
-	back, err := s.Get(ctx, req.Return.Deploy)
-	switch {
-	case err != nil:
-		return err
-	case back.Target != req.Target:
-		return errs.New(errs.Invalid, "Deploy %d was of %s, not of %s.", back.ID, back.Target, req.Target)
-	case req.Return.Before && back.CanReturnBefore():
-		d.To = back.From
-	case !req.Return.Before && back.CanReturnTo():
-		d.To = back.To
-	case req.Return.Before:
-		return errs.New(errs.Invalid, "What ran before deploy %d was not healthy, so nothing goes back to it.", back.ID)
-	default:
-		return errs.New(errs.Invalid, "Deploy %d did not succeed, so nothing goes back to it.", back.ID)
-	}
-	return nil
-}
-
-// compare fills in what runs and refuses what would do nothing or something else than was seen.
-func (s *Service) compare(app App, req Request, d *Deploy) error {
-	r, err := s.cluster.Rollout(req.Target)
-	if err != nil {
-		return err
-	}
-	if !r.Exists {
-		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s.", app.Workload, app.Namespace)
-	}
-	for name := range d.To.Images {
-		if err := lacks(app, r, name); err != nil {
-			return err
-		}
-	}
-	d.From = runningVersion(app, r)
-	if req.Seen.From != "" && req.Seen.From != d.From.ID() {
-		return errs.New(errs.Conflict, "%s does not run what you were shown (%s) but %s (%s). Look again and confirm anew.",
-			d.Target, req.Seen.From, d.From.Short(), d.From.ID())
-	}
-	if req.Seen.To != "" && req.Seen.To != d.To.ID() {
-		return errs.New(errs.Conflict, "The tag %s does not name what you were shown (%s) any more but %s. Look again and confirm anew.",
-			d.To.Short(), req.Seen.To, d.To.ID())
-	}
-	if same(d.To, d.From) {
-		if d.From.Healthy {
-			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent.", d.Target, d.To.Short())
-		}
-		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent.", d.Target, d.To.Short())
-	}
-	return nil
-}
-
-// Misconfigured tells, as errs.Invalid, that a configured container is not in the workload: no deploy can be meant then.
-func Misconfigured(app App, r Rollout) error {
-	for _, name := range app.Containers {
-		if err := lacks(app, r, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func lacks(app App, r Rollout, name string) error {
-	if _, ok := r.Images[name]; ok {
-		return nil
-	}
-	return errs.New(errs.Invalid, "The Deployment %s has no container %q; it has %s. Correct the configuration of %s.",
-		app.Workload, name, names(r.Images), app.App)
-}
-
-// same tells whether every container already has the image it shall get: the same string, the same digest, or the same
-// tag whose digest the running pods prove.
-func same(to, from Version) bool {
-	for name, want := range to.Images {
-		have := from.Images[name]
-		wantRepo, wantTag, wantDigest := SplitImage(want)
-		haveRepo, haveTag, haveDigest := SplitImage(have)
-		proven := haveDigest == "" && from.Same(to) && haveRepo == wantRepo && haveTag == wantTag
-		if have != want && !proven && (wantDigest == "" || wantDigest != haveDigest) {
-			return false
-		}
-	}
-	return true
-}
-
 // record is step 5: the row and its entry, or neither.
 func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 	return s.db.Write(ctx, func(tx *sqlite.Tx) error {
@@ -283,7 +191,15 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 		if d.ID, err = nextID(ctx, tx); err != nil {
 			return err
 		}
-		entry, err := audit.Append(ctx, tx, entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID))
+		if req.Adopt {
+			if err := s.adopt(ctx, tx, d); err != nil {
+				return err
+			}
+		}
+		if req.Restart {
+			d.To.Restarted = mark(tx.Now.Time)
+		}
+		entry, err := audit.Append(ctx, tx, s.requestEntry(*d, req))
 		if err != nil {
 			return err
 		}
@@ -291,8 +207,10 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 		if err := insert(ctx, tx, d, req.Key); err != nil {
 			return err
 		}
-		d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))
-		return err
+		if d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d)); err != nil || !req.Adopt {
+			return err
+		}
+		return adopted(ctx, tx, d)
 	})
 }
 
@@ -322,36 +240,11 @@ func (s *Service) vacate(ctx context.Context, tx *sqlite.Tx, req Request, d *Dep
 }
 
 func article(k Kind) string {
-	if k == KindRollback {
+	switch k {
+	case KindRollback:
 		return "a rollback"
+	case KindRestart:
+		return "a restart"
 	}
 	return "another deploy"
-}
-
-// reject writes the refusal down and gives it back; if it cannot be written, that is the answer.
-func (s *Service) reject(ctx context.Context, req Request, cause error) error {
-	if errs.KindOf(cause) == errs.Internal && errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	d := Deploy{Target: req.Target, Reason: req.Reason, To: Version{Tag: req.Image}}
-	if req.Return != nil {
-		d.RollbackOf = req.Return.Deploy
-	}
-	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID)
-	e.Outcome, e.Detail = "refused", errs.Public(cause)
-	err := s.db.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
-		_, err := audit.Append(ctx, tx, e)
-		return err
-	})
-	if err != nil {
-		return errors.Join(errs.Wrap(err, errs.Unavailable, "The audit log cannot be written, so nothing is done. %s", errs.Public(err)), cause)
-	}
-	return cause
-}
-
-// entryOf is the audit entry of something that happened to a deploy.
-func entryOf(d Deploy, actor audit.Actor, action, requestID string) audit.Entry {
-	return audit.Entry{Actor: actor, Action: action, App: d.Target.App, Env: d.Target.Env, DeployID: d.ID,
-		Repository: d.To.Repository, FromTag: d.From.Tag, FromDigest: d.From.Digest, ToTag: d.To.Tag, ToDigest: d.To.Digest,
-		Reason: d.Reason, RequestID: requestID}
 }

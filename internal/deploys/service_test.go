@@ -227,7 +227,7 @@ func TestRefusals(t *testing.T) {
 			{with(func(r *deploys.Request) { r.Actor = staging }), errs.Forbidden, "may not deploy in prod"},
 			{with(func(r *deploys.Request) { r.Target.App = "nope" }), errs.NotFound, "no app nope"},
 			{with(func(r *deploys.Request) { r.Image = "latest" }), errs.Invalid, `"latest" is not a commit SHA`},
-			{with(func(r *deploys.Request) { r.Image = "" }), errs.Invalid, "either an image or a deploy"},
+			{with(func(r *deploys.Request) { r.Image = "" }), errs.Invalid, "Name one thing to do"},
 			{with(func(r *deploys.Request) { r.Image = "dead123" }), errs.NotFound, "no tag dead123 in acme/api"},
 			{with(func(r *deploys.Request) { r.Image = "0000001" }), errs.Invalid, "already runs 0000001"},
 			{with(func(r *deploys.Request) { r.Seen.From = "sha256:other" }), errs.Conflict, "not run what you were shown (sha256:other)"},

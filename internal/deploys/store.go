@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"deployportal/internal/errs"
@@ -186,12 +187,15 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 // newest earlier image that succeeded or ran healthy; never the image of d itself. ok is false when nothing is known.
 func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
 	const page = 50
+	if d.Kind == KindRestart && d.Status != Succeeded { // it brought no image: another one would not undo it
+		return ReturnTo{Deploy: d.ID, Before: true}, d.From, d.CanReturnBefore(), nil
+	}
 	for candidates := []Deploy{d}; ; {
 		for _, c := range candidates {
-			if c.ID != d.ID && c.CanReturnTo() && !c.To.Same(d.To) {
+			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, d.To) {
 				return ReturnTo{Deploy: c.ID}, c.To, true, nil
 			}
-			if c.CanReturnBefore() && !c.From.Same(d.To) {
+			if c.CanReturnBefore() && !alike(c.From, d.To) {
 				return ReturnTo{Deploy: c.ID, Before: true}, c.From, true, nil
 			}
 		}
@@ -202,6 +206,9 @@ func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Vers
 	}
 }
 
+// alike tells whether two versions are the same image, also where no digest is known.
+func alike(a, b Version) bool { return a.Same(b) || maps.Equal(a.Images, b.Images) }
+
 // Ran is what a target ran at one time, as far as the portal knows.
 type Ran struct {
 	Target  Target
@@ -210,6 +217,8 @@ type Ran struct {
 	Before  bool   // it is what ran before Deploy
 	Rolling bool   // Deploy was under way at that time
 	Unsure  bool   // Deploy had been superseded: something else changed the workload after it
+
+	Change *OutsideChange // tells in place of Deploy, which has no id then; nil else
 }
 
 // RanAt tells what every target ran at a time.
@@ -229,7 +238,7 @@ func (s *Service) RanAt(ctx context.Context, at time.Time) ([]Ran, error) {
 	for _, d := range later {
 		out = append(out, Ran{Target: d.Target, Version: d.From, Deploy: d, Before: true})
 	}
-	return out, nil
+	return s.ranOutside(ctx, out, at)
 }
 
 func ranBy(d Deploy, at time.Time) Ran {

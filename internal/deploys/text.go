@@ -13,8 +13,13 @@ var doors = map[string]string{
 
 func requested(d Deploy) string {
 	what := "asked for " + d.To.Short()
-	if d.Kind == KindRollback {
+	switch d.Kind {
+	case KindRollback:
 		what = "asked to go back to " + d.To.Short()
+	case KindRestart:
+		what = "asked for a restart of " + d.To.Short()
+	case KindAdopt:
+		what = "adopted " + d.To.Short()
 	}
 	return fmt.Sprintf("%s %s %s", d.ActorName, what, doors[d.Source])
 }

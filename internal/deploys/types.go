@@ -113,6 +113,8 @@ type Kind string
 const (
 	KindDeploy   Kind = "deploy"
 	KindRollback Kind = "rollback"
+	KindRestart  Kind = "restart" // the same image in new pods
+	KindAdopt    Kind = "adopt"   // what somebody else brought is from now on meant to run; nothing is sent
 )
 
 // Version is what a target runs, or shall run, at one moment.
@@ -124,6 +126,7 @@ type Version struct {
 	Proofs     []string          `json:"proofs"`              // digests that prove it when a runtime reports one: index, manifests, configs
 	Platforms  []string          `json:"platforms,omitempty"` // it is built for, where the registry told
 	Template   string            `json:"template,omitempty"`  // hash of the pod template it was part of; From only
+	Restarted  string            `json:"restarted,omitempty"` // the mark of a restart in that template
 	Healthy    bool              `json:"healthy,omitempty"`
 }
 

@@ -55,7 +55,11 @@ func (r *run) watch() error {
 		phase = v.Phase
 		l := look{rollout: &seen, memory: &memory, causes: v.Causes, lines: lines}
 		if v.Status.IsTerminal() {
-			return r.finish(outcome{status: v.Status, sentence: v.Sentence, note: v.Note, cause: r.complete(v.Cause), look: l})
+			o := outcome{status: v.Status, sentence: v.Sentence, note: v.Note, cause: r.complete(v.Cause), look: l}
+			if v.Status == Superseded {
+				o.now = &seen
+			}
+			return r.finish(o)
 		}
 		if differs(shown, seen) || len(lines) > 0 || !reflect.DeepEqual(causes, v.Causes) {
 			if r.note(l) {

@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	fieldManager = "deploy-portal"
-	liveWait     = 5 * time.Second
-	patchWait    = 10 * time.Second
+	liveWait  = 5 * time.Second
+	patchWait = 10 * time.Second
 )
 
 // Live implements deploys.Cluster.
@@ -67,7 +66,7 @@ func (c *Cluster) Apply(ctx context.Context, change deploys.Change) (deploys.App
 	ctx, left := traceSent(ctx)
 	d := &appsv1.Deployment{}
 	res := e.site.wire.apps.Patch(types.JSONPatchType).Namespace(e.namespace).Resource("deployments").Name(workload).
-		VersionedParams(&metav1.PatchOptions{FieldManager: fieldManager}, e.site.wire.params).
+		VersionedParams(&metav1.PatchOptions{FieldManager: deploys.FieldManager}, e.site.wire.params).
 		MaxRetries(0). // a retry of ours would not know what became of the try before
 		Body(patch).Do(ctx)
 	if err := res.Error(); err != nil {
@@ -76,9 +75,12 @@ func (c *Cluster) Apply(ctx context.Context, change deploys.Change) (deploys.App
 	if err := res.Into(d); err != nil {
 		return deploys.Applied{}, fmt.Errorf("patch deployment %s/%s: %w: its answer cannot be read: %w", e.namespace, workload, deploys.ErrUnanswered, err)
 	}
-	return deploys.Applied{
-		UID: string(d.UID), ResourceVersion: d.ResourceVersion, Generation: d.Generation, Template: TemplateHash(&d.Spec.Template),
-	}, nil
+	a := deploys.Applied{UID: string(d.UID), ResourceVersion: d.ResourceVersion, Generation: d.Generation, Template: TemplateHash(&d.Spec.Template)}
+	a.Bare = a.Template
+	if bare := bareTemplate(&d.Spec.Template); bare != nil {
+		a.Bare = TemplateHash(bare)
+	}
+	return a, nil
 }
 
 // at finds the Deployment exactly as it was at the change's guard: in the view, or as Live read it. Where it is in

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"deployportal/internal/deploys"
 	"deployportal/internal/foreign"
 )
 
@@ -19,7 +20,8 @@ const ownsTemplate = `{"f:spec":{"f:template":{}}}`
 // API server keeps no finer one.
 func changedBy(d *appsv1.Deployment) (manager string, at time.Time) {
 	for _, e := range templateEntries(d.ManagedFields) {
-		if e.Time != nil && (manager == "" || e.Time.After(at)) {
+		tie := e.Time != nil && e.Time.Time.Equal(at) && manager == deploys.FieldManager // whole seconds: the other came after us
+		if e.Time != nil && (manager == "" || e.Time.After(at) || tie) {
 			manager, at = e.Manager, e.Time.Time
 		} else if manager == "" {
 			manager = e.Manager
@@ -82,6 +84,9 @@ func managedBy(d *appsv1.Deployment) string {
 		case "deploy@k3s", "k3s":
 			return "k3s manifests folder"
 		}
+	}
+	if owner := metav1.GetControllerOfNoCopy(d); owner != nil { // an operator that makes Deployments of its own objects
+		return foreign.Line(owner.Kind+" "+owner.Name, 128)
 	}
 	return ""
 }

@@ -19,7 +19,7 @@ import (
 type op struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
-	Value any    `json:"value"`
+	Value any    `json:"value,omitempty"` // none to remove
 }
 
 // patchOf writes a change down against the Deployment at the very resourceVersion that guards it. The patch tests the
@@ -38,6 +38,7 @@ func patchOf(d *appsv1.Deployment, change deploys.Change) ([]byte, error) {
 		}
 		ops = append(ops, op{"test", at + "/name", name}, op{"add", at + "/image", change.Images[name]})
 	}
+	ops = append(ops, restartOps(d, change.Restarted)...)
 	if len(change.Annotations) > 0 && d.Annotations == nil {
 		ops = append(ops, op{"add", "/metadata/annotations", map[string]string{}})
 	}
@@ -49,6 +50,24 @@ func patchOf(d *appsv1.Deployment, change deploys.Change) ([]byte, error) {
 		return nil, fmt.Errorf("json.Marshal(patch): %w", err)
 	}
 	return b, nil
+}
+
+// restartOps sets the mark of a restart in the pod template, or takes it away. Nothing else of ours ever goes there: a
+// mark is what makes the template another one, so that the pods are made anew, and taking it back finds the old
+// ReplicaSet again.
+func restartOps(d *appsv1.Deployment, mark *string) []op {
+	const annotations = "/spec/template/metadata/annotations"
+	path := annotations + "/" + pointer.Replace(annotationRestarted)
+	was, marked := d.Spec.Template.Annotations[annotationRestarted]
+	switch {
+	case mark == nil, marked && *mark == was, !marked && *mark == "":
+		return nil
+	case *mark == "":
+		return []op{{Op: "remove", Path: path}}
+	case d.Spec.Template.Annotations == nil:
+		return []op{{"add", annotations, map[string]string{annotationRestarted: *mark}}}
+	}
+	return []op{{"add", path, *mark}}
 }
 
 // pointer escapes a member's name for a path (RFC 6901).

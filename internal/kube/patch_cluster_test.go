@@ -43,7 +43,7 @@ func TestClusterGuards(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = client.Patch(t.Context(), "api", types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+			_, err = client.Patch(t.Context(), "api", types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: deploys.FieldManager})
 			t.Logf("%d %s: %v", apierrors.APIStatus(apierr(t, err)).Status().Code, apierrors.ReasonForError(err), err)
 			if got := patchError(ns.Name, "api", err, true); !errors.Is(got, deploys.ErrStale) {
 				t.Errorf("%v is taken for %v", err, got)

@@ -21,6 +21,9 @@ const (
 	annotationRevision = "deployment.kubernetes.io/revision"
 )
 
+// bareSuffix makes a key for a second hash of one object.
+const bareSuffix = "/bare"
+
 const defaultProgressDeadline = 600 * time.Second // what the API server fills in
 
 // Objects is what the cluster holds of one workload. Objects of other owners among them are left out by UID, nil
@@ -92,6 +95,11 @@ func fillDeployment(r *deploys.Rollout, d *appsv1.Deployment, hash hashFunc) {
 	r.Generation = d.Generation
 	r.ObservedGeneration = d.Status.ObservedGeneration
 	r.Template = hash(d.UID, d.Generation, &d.Spec.Template)
+	r.Bare = r.Template
+	if bare := bareTemplate(&d.Spec.Template); bare != nil {
+		r.Bare = hash(d.UID+bareSuffix, d.Generation, bare)
+		r.Restarted = foreign.Line(d.Spec.Template.Annotations[annotationRestarted], 64)
+	}
 	r.DeployID = number(d.Annotations[annotationDeployID])
 
 	r.Paused = d.Spec.Paused

@@ -32,6 +32,20 @@ func TemplateHash(t *corev1.PodTemplateSpec) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// annotationRestarted is the mark of a restart: what "kubectl rollout restart" writes into a pod template.
+const annotationRestarted = "kubectl.kubernetes.io/restartedAt"
+
+// bareTemplate is the template without the mark of a restart; nil where there is none. It shares all else with t.
+func bareTemplate(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
+	if _, marked := t.Annotations[annotationRestarted]; !marked {
+		return nil
+	}
+	bare := *t
+	bare.Annotations = maps.Clone(bare.Annotations)
+	delete(bare.Annotations, annotationRestarted)
+	return &bare
+}
+
 // hashFunc gives the hash of the template of the object with this UID at this generation.
 type hashFunc func(uid types.UID, generation int64, t *corev1.PodTemplateSpec) string
 

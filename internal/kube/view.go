@@ -137,6 +137,7 @@ func (sp *space) ringer(s *site) cache.ResourceEventHandler {
 			if m, ok := o.(metav1.Object); ok {
 				sp.mu.Lock()
 				delete(sp.hashes, m.GetUID())
+				delete(sp.hashes, m.GetUID()+bareSuffix)
 				sp.mu.Unlock()
 			}
 		},

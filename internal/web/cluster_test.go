@@ -56,7 +56,7 @@ func (k *cluster) healthy(t deploys.Target, letter string, generation int64) dep
 	image := pinned(letter)
 	rs := fmt.Sprintf("%s-%s", t.App, letter)
 	return deploys.Rollout{Exists: true, UID: "uid-" + t.App, ResourceVersion: fmt.Sprint(generation), Generation: generation, ObservedGeneration: generation,
-		Template: image, Desired: 1, Replicas: 1, Updated: 1, Ready: 1, Available: 1, Images: map[string]string{"main": image},
+		Template: image, Bare: image, Desired: 1, Replicas: 1, Updated: 1, Ready: 1, Available: 1, Images: map[string]string{"main": image},
 		ReplicaSets: []deploys.ReplicaSet{{Name: rs, UID: rs, Template: image, Desired: 1, Replicas: 1, Ready: 1, Created: now}},
 		Pods: []deploys.Pod{{Name: rs + "-x", UID: rs + "-x", ReplicaSet: rs, Phase: "Running", Ready: true, ReadySince: now.Add(-time.Second), Created: now.Add(-time.Minute),
 			Scheduled: now.Add(-time.Minute), Containers: []deploys.Container{{Name: "main", Image: image, ImageID: digestOf(letter), Ready: true, Started: true,
@@ -139,11 +139,17 @@ func (k *cluster) Apply(_ context.Context, c deploys.Change) (deploys.Applied, e
 		r := k.at[c.Target]
 		r.Generation++
 		r.ResourceVersion, r.ObservedGeneration = fmt.Sprint(r.Generation), r.Generation
-		r.Images = c.Images
-		r.Template, r.Updated, r.Replicas = c.Images["main"], 0, 1
+		if len(c.Images) > 0 {
+			r.Images = c.Images
+		}
+		if c.Restarted != nil {
+			r.Restarted = *c.Restarted
+		}
+		r.Bare, r.Updated, r.Replicas = r.Images["main"], 0, 1
+		r.Template, r.ChangedBy = r.Bare+r.Restarted, deploys.FieldManager
 		fmt.Sscan(c.Annotations[deploys.AnnotationDeploy], &r.DeployID)
 		k.at[c.Target] = r
-		a = deploys.Applied{UID: r.UID, ResourceVersion: r.ResourceVersion, Generation: r.Generation, Template: r.Template}
+		a = deploys.Applied{UID: r.UID, ResourceVersion: r.ResourceVersion, Generation: r.Generation, Template: r.Template, Bare: r.Bare}
 	})
 	return a, nil
 }
@@ -152,7 +158,10 @@ func (k *cluster) Apply(_ context.Context, c deploys.Change) (deploys.Applied, e
 func (k *cluster) finish(t deploys.Target, letter string) {
 	k.change(func() {
 		was := k.at[t]
-		k.at[t] = k.healthy(t, letter, was.Generation)
+		r := k.healthy(t, letter, was.Generation)
+		r.Restarted, r.Template, r.ChangedBy = was.Restarted, r.Bare+was.Restarted, was.ChangedBy
+		r.ReplicaSets[0].Template = r.Template
+		k.at[t] = r
 	})
 }
 

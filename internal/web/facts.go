@@ -52,10 +52,14 @@ func (s *Server) gather(ctx context.Context, r rights) ([]targetFacts, error) {
 	if err != nil {
 		return nil, err
 	}
+	changes, err := s.Deploys.LatestChanges(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []targetFacts
 	for _, app := range s.Cluster.Apps() {
 		if slices.Contains(r.envs, app.Env) {
-			out = append(out, s.factsOf(app, active, latest, r.deploy[app.Env]))
+			out = append(out, s.factsOf(app, recorded{active, latest, changes}, r.deploy[app.Env]))
 		}
 	}
 	return out, nil
@@ -79,13 +83,26 @@ func (s *Server) target(ctx context.Context, t deploys.Target, mayDeploy bool) (
 	for _, d := range newest {
 		latest[t] = d
 	}
-	return s.factsOf(app, active, latest, mayDeploy), nil
+	changes, err := s.Deploys.LatestChanges(ctx)
+	if err != nil {
+		return targetFacts{}, err
+	}
+	return s.factsOf(app, recorded{active, latest, changes}, mayDeploy), nil
 }
 
-func (s *Server) factsOf(app deploys.App, active, latest map[deploys.Target]deploys.Deploy, mayDeploy bool) targetFacts {
+// recorded is what the store knows of targets.
+type recorded struct {
+	active, latest map[deploys.Target]deploys.Deploy
+	changes        map[deploys.Target]deploys.OutsideChange
+}
+
+func (s *Server) factsOf(app deploys.App, known recorded, mayDeploy bool) targetFacts {
 	t := targetFacts{App: app, Prod: s.prod(app.Env), Health: deploys.Unknown, Images: s.Catalog.Cached(app), MayDeploy: mayDeploy}
-	if d, ok := active[app.Target]; ok {
+	if d, ok := known.active[app.Target]; ok {
 		t.Active = &d
+	}
+	if c, ok := known.changes[app.Target]; ok {
+		t.Change = &c
 	}
 	r, err := s.Cluster.Rollout(app.Target)
 	switch {
@@ -95,11 +112,11 @@ func (s *Server) factsOf(app deploys.App, active, latest map[deploys.Target]depl
 		t.Rollout, t.Health = &r, deploys.HealthOf(r)
 		t.Trouble = s.staleFault(app.Env, r)
 	}
-	d, deployed := latest[app.Target]
+	d, deployed := known.latest[app.Target]
 	switch {
 	case err == nil && r.Exists:
 		t.Running = deploys.RunningVersion(app, r)
-		t.Since, t.By = broughtBy(t.Running, r, d)
+		t.Since, t.By = broughtBy(t.Running, r, d, t.Change)
 	case deployed && t.Trouble != nil: // the last that is known
 		t.Running = d.From
 		if d.Status == deploys.Succeeded {
@@ -122,17 +139,18 @@ func (s *Server) staleFault(env string, r deploys.Rollout) error {
 	return errs.New(errs.Unavailable, "%s", r.StaleWhy)
 }
 
-// broughtBy tells since when a target runs what it runs and who brought it, as far as its newest deploy tells.
-func broughtBy(running deploys.Version, r deploys.Rollout, newest deploys.Deploy) (time.Time, string) {
+// broughtBy tells since when a target runs what it runs and who brought it, as far as its newest deploy and its newest
+// outside change tell.
+func broughtBy(running deploys.Version, r deploys.Rollout, newest deploys.Deploy, change *deploys.OutsideChange) (time.Time, string) {
 	switch {
+	case brought(change, running):
+		return change.At, "outside change by " + byManager(*change)
 	case newest.Status == deploys.Succeeded && running.Same(newest.To):
-		return newest.Finished, newest.ActorName
-	case newest.ID != 0 && (newest.Active() || running.Same(newest.From)), r.DeployID != 0 && running.Same(newest.To):
-		return time.Time{}, ""
-	case r.ChangedBy == "" || r.ChangedBy == "deploy-portal":
+		return newest.Finished, broughtWord(newest)
+	case newest.ID != 0 || r.ChangedBy == deploys.FieldManager:
 		return time.Time{}, ""
 	}
-	return r.ChangedAt, "outside change by " + r.ChangedBy
+	return r.ChangedAt, "ran before the portal"
 }
 
 func (s *Server) commit(app deploys.App, v deploys.Version) deploys.Commit {

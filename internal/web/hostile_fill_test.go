@@ -17,7 +17,7 @@ import (
 // be a fault of who filled them in. All other strings are filled with hostile text, whoever writes them now: a field that
 // is added tomorrow too.
 var notForeign = map[string]string{
-	"Stream.URL": "htmx connects to it; made by urls.go from constants and a number", // BoardEventsURL, DeployEventsURL
+	"Stream.URL": "htmx connects to it; made by urls.go from constants and a number", // AppEventsURL, BoardEventsURL, DeployEventsURL
 }
 
 // choices are the values of props that name a case. They are constants of package templates, never text.

@@ -42,10 +42,11 @@ var (
 		of("SignIn", templates.SignIn),
 	}
 	messages = []component{
+		of("AppMessage", templates.AppMessage),
 		of("BoardMessage", templates.BoardMessage),
 		of("DeployMessage", func(p templates.DeployLiveProps) templ.Component { return templates.DeployMessage(p, false) }),
 	}
-	parts = []string{"BoardLive", "DeployLive", "StreamDone"} // of the above
+	parts = []string{"AppLive", "BoardLive", "DeployLive", "StreamDone"} // of the above
 )
 
 // TestEveryComponentIsAttacked: the lists above name all there is.

@@ -128,7 +128,7 @@ func (st *stage) same(t *testing.T, c component, first, n int, want string, got 
 }
 
 // collect notes the shape of what each message of a stream has left, and counts them.
-const collect = `<div id="board-live"></div><div id="deploy-live"></div>`
+const collect = `<div id="app-live"></div><div id="board-live"></div><div id="deploy-live"></div>`
 
 // TestHostileTextOverTheStream: the same through the live stream, where htmx swaps what comes into an open page and acts
 // on attributes in it.

@@ -27,7 +27,7 @@ func (s *Server) mayDeploy(c echo.Context, env string) bool {
 }
 
 func deployIn(d deploys.Deploy) string {
-	return fmt.Sprintf("%s %d in %s", d.Kind, d.ID, d.Target.Env)
+	return fmt.Sprintf("%s %d in %s", kindWord(d.Kind), d.ID, d.Target.Env)
 }
 
 func (s *Server) app(c echo.Context) error {
@@ -66,15 +66,22 @@ func (s *Server) appLive(ctx context.Context, t targetFacts) (templates.AppLiveP
 	if err != nil {
 		return templates.AppLiveProps{}, err
 	}
+	changes, err := s.changes(ctx, t.App.Target, past, len(past) == historyPage, 0)
+	if err != nil {
+		return templates.AppLiveProps{}, err
+	}
 	deployed := map[string][]templates.Link{}
 	for _, d := range past {
 		if links := deployed[d.To.Tag]; d.To.Tag != "" && len(links) < 3 {
-			deployed[d.To.Tag] = append(links, templates.Link{Text: string(d.Kind) + " " + strconv.FormatInt(d.ID, 10), Href: templates.DeployURL(d.ID)})
+			deployed[d.To.Tag] = append(links, templates.Link{Text: kindWord(d.Kind) + " " + strconv.FormatInt(d.ID, 10), Href: templates.DeployURL(d.ID)})
 		}
 	}
 	t.Commit = s.commit(t.App, t.Running) // the list may just have brought it
 	p := appView(t, s.Catalog.About(t.App, t.Running.Tag), deployed)
-	p.History, _, _ = s.spans(past, t, time.Time{})
+	if p.Outside, err = s.outside(ctx, t); err != nil {
+		return p, err
+	}
+	p.History, _, _ = s.spans(past, changes, t, time.Time{})
 	p.History = p.History[:min(len(p.History), 8)]
 	return p, nil
 }
@@ -105,9 +112,13 @@ func (s *Server) history(c echo.Context) error {
 	}
 	more := len(past) > historyPage
 	past = past[:min(len(past), historyPage)]
+	changes, err := s.changes(ctx, target, past, more, before)
+	if err != nil {
+		return err
+	}
 	p := templates.HistoryProps{Page: s.pageIn(c, "What ran when: "+target.String(), target.Env), App: target.App}
 	var last int64
-	p.Spans, until, last = s.spans(past, t, until)
+	p.Spans, until, last = s.spans(past, changes, t, until)
 	if more {
 		q := url.Values{"before": {strconv.FormatInt(last, 10)}}
 		if !until.IsZero() {
@@ -118,56 +129,36 @@ func (s *Server) history(c echo.Context) error {
 	return s.draw(c, http.StatusOK, templates.History(p))
 }
 
-// spans tells what ran when from deploys, newest first. until is when the newest of them stopped to run, zero for the
-// newest of all; the one returned is that for the page of older ones, which begins below last.
-func (s *Server) spans(past []deploys.Deploy, t targetFacts, until time.Time) (out []templates.Span, _ time.Time, last int64) {
+// spans tells what ran when from deploys and outside changes, newest first. until is when the newest of them stopped to
+// run, zero for the newest of all; the one returned is that for the page of older ones, which begins below last.
+func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t targetFacts, until time.Time) (out []templates.Span, _ time.Time, last int64) {
 	commits := map[string]deploys.Commit{}
 	for _, d := range past {
 		commits[d.To.Tag] = s.commit(t.App, d.To)
+	}
+	for _, c := range changes {
+		commits[c.To.Tag] = s.commit(t.App, c.To)
 	}
 	out = historyView(past, commits, t.MayDeploy)
 	newest := true
 	for i, d := range past {
 		last = d.ID
-		if outside(d, past[i+1:]) {
-			out[i].Sentence += " Before it ran " + d.From.Short() + ", which somebody else than the portal had brought."
-		}
-		if d.Status != deploys.Succeeded {
+		if d.Status != deploys.Succeeded || !newest {
 			continue
 		}
-		if newest {
-			newest = false
-			out[i].To = until
-			runs := until.IsZero() && (t.Running.Same(d.To) || t.Trouble != nil)
-			if until.IsZero() && !runs { // something else runs, and no deploy brought it
-				out[i].To = changedAt(t, d)
-				out[i].Sentence = "Somebody else than the portal changed it after that."
-			}
-			if t.MayDeploy && !runs && d.CanReturnTo() {
-				out[i].Back = &templates.Act{Text: "Roll back to this", Href: templates.RollbackURL(t.App.Env, t.App.App, d.ID, 0), Danger: true}
-			}
+		newest = false
+		runs := until.IsZero() && (t.Running.Same(d.To) || t.Trouble != nil)
+		if t.MayDeploy && !runs && d.CanReturnTo() {
+			out[i].Back = &templates.Act{Text: "Roll back to this", Href: templates.RollbackURL(t.App.Env, t.App.App, d.ID, 0), Danger: true}
 		}
-		until = out[i].From
+	}
+	out = withChanges(out, past, changes, commits, until)
+	for _, span := range out {
+		if !span.Never && !span.Moment && span.Outcome.Tone != templates.Busy {
+			until = span.From
+		}
 	}
 	return out, until, last
-}
-
-// changedAt is when somebody else changed what d had brought, or the end of d where that is not known.
-func changedAt(t targetFacts, d deploys.Deploy) time.Time {
-	if t.Rollout != nil && t.Rollout.ChangedAt.After(d.Finished) {
-		return t.Rollout.ChangedAt
-	}
-	return d.Finished
-}
-
-// outside tells whether what ran when d was asked for is not what the deploys before it had brought.
-func outside(d deploys.Deploy, before []deploys.Deploy) bool {
-	for _, b := range before {
-		if b.Status == deploys.Succeeded {
-			return d.From.Digest != "" && b.To.Digest != "" && !d.From.Same(b.To)
-		}
-	}
-	return false
 }
 
 // bounded is the time a page gives a question that goes over the network.

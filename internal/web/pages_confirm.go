@@ -20,6 +20,8 @@ type wish struct {
 	image    string // a tag or digest; empty for a rollback
 	rollback string // "last" or the id of a deploy
 	before   bool   // not what that deploy brought, but what ran before it
+	restart  bool   // the same image in new pods
+	change   int64  // what ran before this outside change; 0: none
 	replaces int64
 	reason   string
 	key      string
@@ -27,16 +29,30 @@ type wish struct {
 }
 
 func readWish(get func(string) string) (wish, error) {
-	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", reason: foreign.Line(get("reason"), maxReason), key: get("key")}
-	if (w.image == "") == (w.rollback == "") {
-		return w, errs.New(errs.Invalid, "Name either an image or a deploy to return to.")
+	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", restart: get("restart") == "1",
+		reason: foreign.Line(get("reason"), maxReason), key: get("key")}
+	asked := 0
+	for _, name := range []string{"image", "rollback_to", "restart", "change"} {
+		if get(name) != "" {
+			asked++
+		}
 	}
-	if raw := get("replaces"); raw != "" {
+	if asked != 1 {
+		return w, errs.New(errs.Invalid, "Name one thing to do: an image, a deploy to return to, or a restart.")
+	}
+	for name, into := range map[string]*int64{"replaces": &w.replaces, "change": &w.change} {
+		raw := get(name)
+		if raw == "" {
+			continue
+		}
 		n, err := strconv.ParseInt(raw, 10, 64)
 		if err != nil || n < 0 {
-			return w, errs.New(errs.Invalid, "What is to be replaced is not the number of a deploy.")
+			return w, errs.New(errs.Invalid, "%q is not the number of a deploy or of a change.", foreign.Line(raw, 64))
 		}
-		w.replaces = n
+		*into = n
+	}
+	if w.image+w.rollback == "" && !w.restart && w.change == 0 {
+		return w, errs.New(errs.Invalid, "Name one thing to do: an image, a deploy to return to, or a restart.")
 	}
 	return w, nil
 }
@@ -97,9 +113,13 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 	if o.target, err = s.target(ctx, t, true); err != nil {
 		return o, err
 	}
-	if w.rollback != "" {
+	switch {
+	case w.restart:
+		o.to, o.commit = o.target.Running, o.target.Commit
+		return o, nil
+	case w.rollback != "" || w.change != 0:
 		err = s.lookBack(ctx, w, &o)
-	} else {
+	default:
 		err = s.lookUp(ctx, w, &o)
 	}
 	if err != nil {
@@ -133,22 +153,11 @@ func (s *Server) lookUp(ctx context.Context, w wish, o *offer) error {
 // lookBack finds the image that a rollback is to bring back. It asks no registry: the nodes may hold the image.
 func (s *Server) lookBack(ctx context.Context, w wish, o *offer) error {
 	t := o.target.App.Target
-	if w.rollback == "last" {
-		newest, err := s.Deploys.History(ctx, t, 0, 1)
-		if err != nil {
-			return err
-		}
-		if len(newest) > 0 {
-			back, v, ok, err := s.Deploys.LastGood(ctx, newest[0])
-			if err != nil {
-				return err
-			}
-			if ok {
-				o.back, o.to = &back, v
-				return nil
-			}
-		}
-		return errs.New(errs.NotFound, "The portal knows no earlier image of %s that ran well. Deploy one from the list instead.", t)
+	switch {
+	case w.change != 0:
+		return s.lookBefore(ctx, w.change, o)
+	case w.rollback == "last":
+		return s.lookLast(ctx, o)
 	}
 	id, err := strconv.ParseInt(w.rollback, 10, 64)
 	if err != nil {
@@ -186,7 +195,10 @@ func (s *Server) startDeploy(c echo.Context) error {
 		return err
 	}
 	req := deploys.Request{Target: targetOf(c), Image: w.image, Seen: deploys.Seen{From: get("seen_from"), To: get("seen_to")},
-		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason}
+		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason, Restart: w.restart}
+	if w.change != 0 {
+		req.Return = &deploys.ReturnTo{Change: w.change}
+	}
 	if w.rollback != "" {
 		id, err := strconv.ParseInt(w.rollback, 10, 64)
 		if err != nil {

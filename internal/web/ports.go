@@ -20,6 +20,9 @@ type Deploys interface {
 	Active(context.Context) (map[deploys.Target]deploys.Deploy, error)
 	Latest(context.Context) (map[deploys.Target]deploys.Deploy, error)
 	LastGood(context.Context, deploys.Deploy) (deploys.ReturnTo, deploys.Version, bool, error)
+	LatestChanges(context.Context) (map[deploys.Target]deploys.OutsideChange, error)
+	Changes(ctx context.Context, t deploys.Target, after, before int64, limit int) ([]deploys.OutsideChange, error)
+	KnownGood(context.Context, deploys.Target) (deploys.ReturnTo, deploys.Version, bool, error)
 	RanAt(context.Context, time.Time) ([]deploys.Ran, error)
 	Listen(id int64) (bell <-chan struct{}, stop func())
 }
@@ -33,6 +36,7 @@ type Cluster interface {
 	App(deploys.Target) (deploys.App, error)
 	Rollout(deploys.Target) (deploys.Rollout, error)
 	Watch(deploys.Target) (bell <-chan struct{}, stop func())
+	Differences(t deploys.Target, before, after string) []string
 	WatchAll() (bell <-chan struct{}, stop func())
 }
 

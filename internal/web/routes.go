@@ -60,6 +60,7 @@ func (s *Server) routes() []route {
 		{get, target + "/history", viewEnv, s.history, false},
 		{get, target + "/confirm", deployEnv, s.confirm, false},
 		{post, target + "/deploys", asks, s.startDeploy, false},
+		{post, target + "/adopt", asks, s.adopt, false},
 
 		{get, "/deploys/:id", viewDeploy, s.deploy, false},
 		{get, "/deploys/:id/events", viewDeploy, s.deployEvents, true},

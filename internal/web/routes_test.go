@@ -21,6 +21,8 @@ func formFor(r route) url.Values {
 	switch {
 	case strings.HasSuffix(r.path, "/deploys"):
 		return url.Values{"image": {tagOf("b")}, "seen_from": {digestOf("a")}, "seen_to": {digestOf("b")}, "key": {"k"}}
+	case strings.HasSuffix(r.path, "/adopt"):
+		return url.Values{"seen_from": {digestOf("a")}, "key": {"adopt"}}
 	case strings.HasSuffix(r.path, "/role"):
 		return url.Values{"role": {"viewer"}, "env": {"staging"}}
 	}
@@ -55,7 +57,7 @@ func TestEveryRouteForEverybody(t *testing.T) {
 				}
 				form := formFor(r)
 				if form.Has("key") {
-					form.Set("key", who+env)
+					form.Set("key", who+env+form.Get("key"))
 				}
 				a := b.do(r.method, path, form)
 				if want := wanted(r, who, env); !slices.Contains(want, a.StatusCode) {
@@ -97,10 +99,12 @@ func wanted(r route, who, env string) []int {
 		return []int{404}
 	}
 	switch {
-	case strings.HasSuffix(r.path, "/deploys") && !may(auth.Deploy, env), strings.HasPrefix(r.path, "/people/") && !may(auth.Manage, ""):
+	case (strings.HasSuffix(r.path, "/deploys") || strings.HasSuffix(r.path, "/adopt")) && !may(auth.Deploy, env), strings.HasPrefix(r.path, "/people/") && !may(auth.Manage, ""):
 		return []int{403}
 	case strings.HasSuffix(r.path, "/deploys"):
 		return []int{303, 409} // the second of the two that may finds it busy
+	case strings.HasSuffix(r.path, "/adopt"):
+		return []int{303, 409} // and here that it is decided, or being deployed
 	case strings.HasSuffix(r.path, "/revoke"):
 		return []int{404} // not theirs
 	case r.path == "/account/password":

@@ -17,6 +17,9 @@ func appView(t targetFacts, about deploys.About, deployed map[string][]templates
 		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout),
 		Registry: registryTrouble(t.Images), Commits: aboutTrouble(t, about),
 	}
+	if t.MayDeploy && t.Trouble == nil && t.Active == nil && t.Rollout != nil && t.Rollout.Exists {
+		p.Restart = &templates.Act{Text: "Restart", Href: templates.RestartURL(t.App.Env, t.App.App, 0)}
+	}
 	if note := targetNote(t); note != "" && (t.Rollout == nil || t.Rollout.StaleSince.IsZero()) {
 		p.Note = "This workload: " + note + "."
 	}

@@ -12,6 +12,20 @@ func (s *Server) atRow(r deploys.Ran) templates.AtRow {
 		commit = s.commit(app, r.Version)
 	}
 	row := templates.AtRow{App: r.Target.App, Href: templates.AppURL(r.Target.Env, r.Target.App), Image: imageOf(r.Version, commit)}
+	if c := r.Change; c != nil {
+		if !r.Before {
+			row.Since, row.Who = c.At, byManager(*c)
+		}
+		switch {
+		case r.Before:
+			row.Note = "as the portal saw it later"
+		case c.Kind == deploys.ChangedGone:
+			row.Note = "the Deployment was deleted, not through the portal"
+		default:
+			row.Note = "outside change"
+		}
+		return row
+	}
 	if !r.Before {
 		row.Since, row.Who, row.Deploy = r.Deploy.Finished, r.Deploy.ActorName, r.Deploy.ID
 	}
@@ -19,7 +33,7 @@ func (s *Server) atRow(r deploys.Ran) templates.AtRow {
 	case r.Rolling:
 		row.Running = r.Deploy.ID
 	case r.Unsure:
-		row.Note = "somebody else than the portal changed it; what ran from then on is not recorded"
+		row.Note = "somebody else than the portal changed it"
 	case r.Before:
 		row.Note = "as the portal saw it later"
 	}

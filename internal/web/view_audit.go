@@ -18,6 +18,8 @@ var actionWords = map[string]string{
 	audit.DeployFailed:     "deploy failed for",
 	audit.DeployErrored:    "deploy errored for",
 	audit.DeploySuperseded: "deploy was superseded for",
+	audit.ChangeOutside:    "changed, outside the portal,",
+	audit.ChangeAdopted:    "adopted the change of",
 	audit.AuditExported:    "exported the audit log",
 	audit.UserAdded:        "added the account",
 	audit.UserRole:         "changed the role of",
@@ -69,8 +71,12 @@ func auditTarget(e audit.Entry) string {
 func auditView(entries []audit.Entry) []templates.AuditRow {
 	rows := make([]templates.AuditRow, 0, len(entries))
 	for _, e := range entries {
+		through := door(e.Actor.Source)
+		if e.Action == audit.ChangeOutside {
+			through = "in the cluster"
+		}
 		rows = append(rows, templates.AuditRow{
-			Seq: e.Seq, At: e.At, Actor: e.Actor.Name, Door: door(e.Actor.Source),
+			Seq: e.Seq, At: e.At, Actor: e.Actor.Name, Door: through,
 			Action: actionWord(e.Action), Code: e.Action, Target: auditTarget(e), Subject: e.Subject,
 			From: auditImage(e.FromTag, e.FromDigest), To: auditImage(e.ToTag, e.ToDigest),
 			Deploy: e.DeployID, Outcome: outcomeMark(e.Outcome), Sentence: e.Detail, Reason: e.Reason, Count: e.Count,

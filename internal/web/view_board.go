@@ -21,7 +21,8 @@ type targetFacts struct {
 	Since     time.Time      // Running runs since; zero: not known
 	By        string         // who brought it: "by ana", "changed from outside by kubectl-set"
 	Images    deploys.List
-	Active    *deploys.Deploy // the deploy under way
+	Active    *deploys.Deploy        // the deploy under way
+	Change    *deploys.OutsideChange // the newest that no deploy made; nil: none
 	MayDeploy bool
 }
 
@@ -87,7 +88,7 @@ func boardRow(t targetFacts) templates.Row {
 	row := templates.Row{
 		App: app, Href: templates.AppURL(env, app),
 		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
-		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), Note: targetNote(t),
+		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), Note: notes(openNote(t), targetNote(t)),
 	}
 	row.Newer, row.NewestAt, row.NewNote = newer(t)
 	if t.Active != nil {
@@ -98,6 +99,8 @@ func boardRow(t targetFacts) templates.Row {
 	if t.MayDeploy && t.Trouble == nil {
 		row.Act = &templates.Act{Text: "Deploy", Href: row.Href}
 		switch {
+		case t.Change != nil && t.Change.Open:
+			row.Act = &templates.Act{Text: "Review change", Href: row.Href + "#outside"}
 		case t.Health == deploys.Degraded:
 			row.Act = &templates.Act{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}
 		case row.Newer > 0:
@@ -119,10 +122,8 @@ func targetNote(t targetFacts) string {
 		return "there is no Deployment " + t.App.Workload + " in " + t.App.Namespace
 	case r.Paused:
 		return "paused in the cluster"
-	case r.ManagedBy != "":
-		return "managed by " + r.ManagedBy + ", which may revert a deploy"
 	}
-	return ""
+	return managedNote(r)
 }
 
 // newer counts the images that were pushed after the running one.

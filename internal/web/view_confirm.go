@@ -26,8 +26,22 @@ func confirmView(o offer, w wish) templates.ConfirmProps {
 		p.Platforms = append(p.Platforms, m.Platform)
 	}
 	p.Page.Title = "Deploy " + p.To.Short + " to " + t.App.String()
+	if w.restart {
+		p.Restart, p.Same = true, false
+		p.Page.Title = "Restart " + t.App.String()
+		p.WayBack = "New pods of the same image take the place of the old ones, as many at a time as the workload allows."
+		if t.Rollout != nil && t.Rollout.Recreate {
+			p.WayBack = "The workload is set to Recreate: all its pods end before the new ones start. Nothing serves between."
+		}
+	}
+	if p.Same && o.back == nil && t.Rollout != nil && t.Rollout.Exists {
+		p.Instead = &templates.Act{Text: "Restart instead", Href: templates.RestartURL(env, app, w.replaces)}
+	}
 	if o.back != nil {
-		p.Rollback, p.RollbackTo, p.Before = true, o.back.Deploy, o.back.Before
+		p.Rollback, p.RollbackTo, p.Before, p.Undo = true, o.back.Deploy, o.back.Before, o.back.Change
+		if o.back.Before && o.to.Restarted != t.Running.Restarted {
+			p.Same = false // it undoes a restart
+		}
 		p.Page.Title = "Roll back " + t.App.String() + " to " + p.To.Short
 	}
 	if w.refused != nil {
@@ -37,7 +51,7 @@ func confirmView(o offer, w wish) templates.ConfirmProps {
 		p.Replaces = t.Active.ID
 		p.ReplaceSay = fmt.Sprintf("Deploy %d to %s, asked for by %s, is under way. It ends as superseded; what it has sent stays until this one is sent.",
 			t.Active.ID, t.Active.To.Short(), t.Active.ActorName)
-	} else if t.Running.Healthy && !p.Same {
+	} else if t.Running.Healthy && !p.Same && !p.Restart {
 		p.WayBack = "If it fails, a rollback returns to " + t.Running.Short() + ", which runs well now."
 	}
 	p.Checks, p.Blocked = offerChecks(o)
@@ -76,9 +90,8 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost), Fix: "A deploy needs the registry's word for the image. A rollback does not: it works without the registry."})
 	}
 	blocked = len(checks) > 0
-	if t.Rollout != nil && t.Rollout.ManagedBy != "" {
-		checks = append(checks, templates.Check{Mark: templates.Mark{Tone: templates.Unknown, Word: "Mind"},
-			Sentence: t.Rollout.ManagedBy + " manages this workload and may revert the deploy.", Fix: "Change the image there too."})
+	if c, ok := managerCheck(t.Rollout); ok {
+		checks = append(checks, c)
 	}
 	return checks, blocked
 }

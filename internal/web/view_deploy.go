@@ -46,7 +46,7 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 	p := templates.DeployLiveProps{
 		Now: f.Now, ID: d.ID, App: d.Target.App, Env: d.Target.Env,
 		AppHref: templates.AppURL(d.Target.Env, d.Target.App), Prod: f.Prod,
-		Rollback: d.Kind == deploys.KindRollback, Active: active(d.Status),
+		Kind: kindWord(d.Kind), Active: active(d.Status),
 		Mark: liveMark(f), To: imageOf(d.To, f.To), From: imageOf(d.From, f.From), Commits: f.Commits,
 		Who: d.ActorName, Door: door(d.Source), Reason: d.Reason,
 		Created: d.Created, Finished: d.Finished, Took: between(d.Created, d.Finished), Usually: f.Usually,
@@ -54,6 +54,9 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 		Steps: deploySteps(f), Outcome: deployOutcome(f),
 		Pods: podsView(f), Commands: deployCommands(f),
 		Audit: templates.AuditMark{Seq: d.AuditSeq, Hash: d.AuditHash},
+	}
+	if d.Kind == deploys.KindRestart {
+		p.From = templates.Image{} // it is the same
 	}
 	if p.Active {
 		p.Stale = staleTrouble(f.Rollout)
@@ -118,6 +121,9 @@ func deploySteps(f deployFacts) []templates.Step {
 		holding.Figure = templates.Dur(f.App.Stability)
 	}
 	steadySince, complete := rolledOut(f)
+	if d.Kind == deploys.KindAdopt {
+		return []templates.Step{recorded}
+	}
 	var at *templates.Step // the step an active deploy is at, or an ended one ended in
 	switch {
 	case d.Status == deploys.Succeeded:
@@ -179,6 +185,9 @@ func deployActs(f deployFacts) []templates.Act {
 		return nil
 	}
 	again := templates.Act{Text: "Deploy again", Href: templates.ConfirmURL(env, app, d.To.Tag, 0)}
+	if d.Kind == deploys.KindRestart {
+		again = templates.Act{Text: "Restart again", Href: templates.RestartURL(env, app, 0)}
+	}
 	switch d.Status {
 	case deploys.Pending, deploys.Running:
 		instead := templates.Act{Text: "Deploy another instead", Href: templates.AppURL(env, app)}
@@ -227,6 +236,9 @@ func rollBack(f deployFacts) templates.Act {
 // deployOutcome leads the page when a deploy did not just succeed, and while it is in trouble.
 func deployOutcome(f deployFacts) *templates.Outcome {
 	d := f.Deploy
+	if d.Kind == deploys.KindAdopt {
+		return &templates.Outcome{Mark: statusMark(d.Status), Sentence: d.Sentence}
+	}
 	o := &templates.Outcome{Mark: statusMark(d.Status), Sentence: d.Sentence, Serving: serving(f)}
 	switch d.Status {
 	case deploys.Failed:

@@ -13,7 +13,7 @@ func historyView(list []deploys.Deploy, commits map[string]deploys.Commit, mayDe
 	for _, d := range list {
 		s := templates.Span{
 			Image: imageOf(d.To, commits[d.To.Tag]), From: d.Patched,
-			Rollback: d.Kind == deploys.KindRollback, Who: d.ActorName, Door: door(d.Source),
+			Kind: kindWord(d.Kind), Who: d.ActorName, Door: door(d.Source),
 			Deploy: d.ID, Outcome: statusMark(d.Status),
 		}
 		if s.From.IsZero() {
@@ -32,6 +32,9 @@ func historyView(list []deploys.Deploy, commits map[string]deploys.Commit, mayDe
 			if mayDeploy {
 				s.Back = &templates.Act{Text: "Roll back to this", Href: templates.RollbackURL(d.Target.Env, d.Target.App, d.ID, 0), Danger: true}
 			}
+		}
+		if d.Kind == deploys.KindAdopt {
+			s.Outcome.Word = "Adopted"
 		}
 		later = s
 		spans = append(spans, s)

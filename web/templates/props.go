@@ -1,6 +1,10 @@
 package templates
 
-import "time"
+import (
+	"net/url"
+	"strings"
+	"time"
+)
 
 // Page is what every page has in common.
 type Page struct {
@@ -61,6 +65,15 @@ type Act struct {
 	Main   bool     // the one thing most people want here
 	Danger bool     // goes back, or takes something away
 	Send   []Hidden // not empty: what is posted to Href; on a live page only
+}
+
+// id is another for whatever does something else.
+func (a Act) id() string {
+	sent := url.Values{}
+	for _, h := range a.Send {
+		sent.Add(h.Name, h.Value)
+	}
+	return strings.TrimSuffix("act:"+a.Href+"?"+sent.Encode(), "?")
 }
 
 // Hidden is a field of a form that nobody fills in.

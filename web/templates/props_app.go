@@ -23,6 +23,8 @@ type AppLiveProps struct {
 	Note     string   // "Flux manages this workload and may revert a deploy."
 	Cluster  *Trouble // the running facts are old or missing
 	Active   *Strip
+	Outside  *Outside // a change from outside waits for a decision
+	Restart  *Act     // nil: not by this reader, or not now
 	Registry *Trouble // the list is old or missing
 	Commits  *Trouble // CI states and places in the history are old or missing
 	Images   []ImageRow
@@ -68,10 +70,12 @@ type Span struct {
 	From     time.Time
 	To       time.Time // zero: still
 	Never    bool      // an attempt that ended without taking over
-	Rollback bool
-	Who      string // "ana", or the field manager of an outside change
-	Door     string // "in the browser"; empty for an outside change
-	Deploy   int64  // 0: not through the portal
+	Moment   bool      // nothing else ran from then on: an outside restart
+	Kind     string    // deploy, rollback, restart, adoption
+	Who      string    // "ana", or the field manager of an outside change
+	Door     string    // "in the browser"; empty for an outside change
+	Deploy   int64     // 0: not through the portal
+	Entry    string    // of an outside change: link to its audit entry
 	Outcome  Mark
 	Sentence string
 	Back     *Act // roll back to this; nil: it runs now, or must not
@@ -96,6 +100,9 @@ type ConfirmProps struct {
 	Rollback   bool
 	RollbackTo int64 // the deploy whose image comes back; 0 for a deploy
 	Before     bool  // not its image, but what ran before it
+	Undo       int64 // instead of a deploy: the outside change that is undone; 0: none
+	Restart    bool  // the same image in new pods
+	Instead    *Act  // what helps where the same digest already runs
 	From       Image // what runs
 	To         Image // what will run
 	Pushed     time.Time

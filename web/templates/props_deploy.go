@@ -15,7 +15,7 @@ type DeployLiveProps struct {
 	App, Env string
 	AppHref  string
 	Prod     bool
-	Rollback bool
+	Kind     string // deploy, rollback, restart, adoption
 	Active   bool
 	Mark     Mark
 	To       Image

@@ -15,11 +15,12 @@ func targetPage(title string) Page {
 func spanList() []Span {
 	back := &Act{Text: "Roll back to this", Href: RollbackURL("prod", "api", 311, 0), Danger: true}
 	return []Span{
-		{Image: newer, From: past(time.Minute), Who: "ana", Door: "in the browser", Deploy: 319, Outcome: Mark{Busy, "Rolling out"}, Sentence: "under way"},
-		{Image: older, From: past(75 * time.Hour), Who: "ana", Door: "in the browser", Deploy: 317, Outcome: Mark{OK, "Succeeded"}},
-		{Image: broken, From: past(76 * time.Hour), Never: true, Who: "marta", Door: "in Slack", Deploy: 316, Outcome: Mark{Bad, "Failed"}, Sentence: "Startup probe GET /admin/ on port 3000 is answered with HTTP 404."},
-		{Image: middle, From: past(100 * time.Hour), To: past(75 * time.Hour), Who: "portal:auto", Door: "by itself", Deploy: 311, Rollback: true, Outcome: Mark{OK, "Succeeded"}, Back: back},
-		{Image: Image{Short: "unknown", Digest: ""}, From: past(101 * time.Hour), To: past(100 * time.Hour), Who: "kubectl-set", Outcome: Mark{Unknown, "Not ours"}},
+		{Image: newer, From: past(time.Minute), Who: "ana", Door: "in the browser", Deploy: 319, Kind: "deploy", Outcome: Mark{Busy, "Rolling out"}, Sentence: "under way"},
+		{Image: older, From: past(75 * time.Hour), Who: "ana", Door: "in the browser", Deploy: 317, Kind: "deploy", Outcome: Mark{OK, "Succeeded"}},
+		{Image: broken, From: past(76 * time.Hour), Never: true, Who: "marta", Door: "in Slack", Deploy: 316, Kind: "restart", Outcome: Mark{Bad, "Failed"}, Sentence: "Startup probe GET /admin/ on port 3000 is answered with HTTP 404."},
+		{Image: middle, From: past(100 * time.Hour), To: past(75 * time.Hour), Who: "portal:auto", Door: "by itself", Deploy: 311, Kind: "rollback", Outcome: Mark{OK, "Succeeded"}, Back: back},
+		{Image: Image{Short: "unknown", Digest: ""}, From: past(101 * time.Hour), To: past(100 * time.Hour), Who: "kubectl-set", Entry: EntryURL(1480), Outcome: Mark{Unknown, "Not ours"}},
+		{Image: older, From: past(102 * time.Hour), Moment: true, Who: "kubectl-rollout", Entry: EntryURL(1479), Outcome: Mark{Unknown, "Not ours"}, Sentence: "The pods were restarted; the image stayed."},
 	}
 }
 
@@ -73,6 +74,13 @@ func appStories() map[string]templ.Component {
 	first := appProps()
 	first.Live.Images, first.Live.History, first.Live.Running, first.Live.By, first.Live.Since = nil, nil, Image{Short: "unknown"}, "", time.Time{}
 	first.Live.Teach = &Teach{Title: "No image yet", Text: "Push an image whose tag is the commit's SHA. Other tags, latest among them, are not listed: they can mean something else tomorrow.", Paste: "docker build -t git.example.org/acme/api:$(git rev-parse HEAD) .\ndocker push git.example.org/acme/api:$(git rev-parse HEAD)"}
+	changed := appProps()
+	changed.Live.Restart = &Act{Text: "Restart", Href: RestartURL("prod", "api", 0)}
+	changed.Live.Outside = &Outside{Who: "kubectl-set", At: past(3 * time.Minute), From: older, To: newer, Entry: EntryURL(1482), Adopt: AdoptAct("prod", "api", newer.Short, digNew, 7),
+		Restore: &Act{Text: "Restore 4be19f2", Href: UndoURL("prod", "api", 7), Danger: true}}
+	edited := appProps()
+	edited.Live.Outside = &Outside{Who: "helm", At: past(3 * time.Minute), From: older, To: older, Entry: EntryURL(1483), Says: "Another part of the pod template was changed; the image stayed.",
+		Differs: []string{"container api: env LOG_LEVEL added"}, Todo: "It can be adopted once it is healthy."}
 	busy := appProps()
 	busy.Live.Active = boardProps().Live.Sheets[0].Rows[0].Active
 	busy.Live.Note = "This workload: managed by Flux, which may revert a deploy."
@@ -96,6 +104,9 @@ func appStories() map[string]templ.Component {
 	back.Replaces, back.ReplaceSay = 319, "The deploy of c7750aa by marta, 41 s old, ends as superseded. The pods that serve now are not touched."
 	same := confirmProps()
 	same.To, same.Plus, same.Same, same.Stands, same.Migrations, same.Mind = same.From, CommitList{}, true, "", Migrations{}, nil
+	same.Instead = &Act{Text: "Restart instead", Href: RestartURL("prod", "api", 0)}
+	restart := confirmProps()
+	restart.To, restart.Plus, restart.Restart, restart.Stands, restart.Migrations, restart.Mind = restart.From, CommitList{}, true, "", Migrations{}, nil
 	blind := confirmProps()
 	blind.Plus, blind.Stands, blind.Migrations = CommitList{}, "", Migrations{}
 	blind.Commits = &Trouble{Sentence: "Commits cannot be read: Gitea cannot be reached.", Detail: "So which come and go, and whether they migrate a database, is not known. Look for yourself in a clone of acme/api:", Paste: "git log --left-right --stat 4be19f2...c7750aa"}
@@ -108,7 +119,8 @@ func appStories() map[string]templ.Component {
 	return map[string]templ.Component{
 		"app": App(appProps()), "app-trouble": App(trouble), "app-first": App(first), "app-busy": App(busy),
 		"app-message": AppMessage(busy.Live),
-		"confirm":     Confirm(confirmProps()), "confirm-refused": Confirm(refused), "confirm-rollback": Confirm(back),
+		"app-outside": App(changed), "app-edited": App(edited), "confirm-restart": Confirm(restart),
+		"confirm": Confirm(confirmProps()), "confirm-refused": Confirm(refused), "confirm-rollback": Confirm(back),
 		"confirm-same": Confirm(same), "confirm-blind": Confirm(blind), "confirm-level": Confirm(level),
 		"history": History(history),
 	}

@@ -106,7 +106,7 @@ func deployStories() map[string]templ.Component {
 
 	done := ended(deployProps(), Mark{OK, "Succeeded"})
 	done.Live.Note = "digest pinned, not proven"
-	done.Live.Rollback = true
+	done.Live.Kind = "rollback"
 	done.Live.Related = []Related{{Text: "brings back what ran before", ID: 316}}
 	for i := range done.Live.Steps {
 		done.Live.Steps[i].State, done.Live.Steps[i].Clock = StepDone, nil

@@ -46,7 +46,7 @@ type Cluster struct {
 	now      func() time.Time
 	apps     []deploys.App
 	rollouts map[deploys.Target]*deploys.Rollout
-	bells    map[deploys.Target]map[chan struct{}]bool
+	bells    map[deploys.Target]map[chan struct{}]bool // the zero target: those of WatchAll
 	applied  []deploys.Change
 	lives    int
 	serial   int
@@ -63,7 +63,7 @@ func NewCluster(now func() time.Time, targets ...deploys.Target) *Cluster {
 		r := &deploys.Rollout{Exists: true, UID: "uid-" + t.App, Generation: 1, ObservedGeneration: 1, ResourceVersion: strconv.Itoa(c.serial),
 			Desired: 3, ProgressDeadline: 10 * time.Minute, ChangedBy: "kubectl",
 			Images: map[string]string{t.App: Repo + t.App + ":0000001@" + Digest("0000001"), "sidecar": "example.org/sidecar:1"}}
-		r.Template = Template(r.Images)
+		template(r)
 		c.rollouts[t] = r
 		c.replicaSet(r)
 		Complete(r, now().Add(-time.Hour))
@@ -96,7 +96,18 @@ func (c *Cluster) replicaSet(r *deploys.Rollout) {
 }
 
 // Apps implements deploys.Cluster.
-func (c *Cluster) Apps() []deploys.App { return c.apps }
+func (c *Cluster) Apps() []deploys.App {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.apps)
+}
+
+// Forget takes an app out of the list, as happens to one that is found by its Deployment. Its workload stays readable.
+func (c *Cluster) Forget(t deploys.Target) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apps = slices.DeleteFunc(slices.Clone(c.apps), func(a deploys.App) bool { return a.Target == t })
+}
 
 // App implements deploys.Cluster.
 func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
@@ -194,11 +205,16 @@ func (c *Cluster) Watch(t deploys.Target) (<-chan struct{}, func()) {
 	}
 }
 
+// WatchAll implements deploys.Cluster.
+func (c *Cluster) WatchAll() (<-chan struct{}, func()) { return c.Watch(deploys.Target{}) }
+
 func (c *Cluster) ring(t deploys.Target) {
-	for bell := range c.bells[t] {
-		select {
-		case bell <- struct{}{}:
-		default:
+	for _, at := range []deploys.Target{t, {}} {
+		for bell := range c.bells[at] {
+			select {
+			case bell <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -231,17 +247,29 @@ func (c *Cluster) land(ch deploys.Change) (deploys.Applied, error) {
 	c.applied = append(c.applied, ch)
 	maps.Copy(r.Images, ch.Images)
 	r.DeployID, _ = strconv.ParseInt(ch.Annotations[deploys.AnnotationDeploy], 10, 64)
-	r.ChangedBy, r.ChangedAt = "deploy-portal", c.now()
+	if ch.Restarted != nil {
+		r.Restarted = *ch.Restarted
+	}
+	r.ChangedBy, r.ChangedAt = deploys.FieldManager, c.now()
 	c.retemplate(r)
 	c.ring(ch.Target)
-	return deploys.Applied{UID: r.UID, ResourceVersion: r.ResourceVersion, Generation: r.Generation, Template: r.Template}, nil
+	return deploys.Applied{UID: r.UID, ResourceVersion: r.ResourceVersion, Generation: r.Generation, Template: r.Template, Bare: r.Bare}, nil
+}
+
+// template gives r the hashes of its template as it is now: its images and the mark of a restart are all there is of it.
+func template(r *deploys.Rollout) {
+	r.Bare = Template(r.Images)
+	r.Template = r.Bare
+	if r.Restarted != "" {
+		r.Template = Digest(r.Bare + r.Restarted)[len("sha256:"):]
+	}
 }
 
 func (c *Cluster) retemplate(r *deploys.Rollout) {
 	c.serial++
 	r.Generation++
 	r.ResourceVersion = strconv.Itoa(c.serial)
-	r.Template = Template(r.Images)
+	template(r)
 	c.replicaSet(r)
 }
 
@@ -263,6 +291,19 @@ func (c *Cluster) SetImage(t deploys.Target, container, image string) {
 	r := c.rollouts[t]
 	r.Images[container] = image
 	r.ChangedBy, r.ChangedAt = "kubectl-set", c.now()
+	c.retemplate(r)
+	c.ring(t)
+}
+
+// Retemplate is any change of a pod template by somebody else: change makes it, and it is a new template where that
+// changed an image, another part of the template (by the image of a container that no app has) or the mark of a restart.
+func (c *Cluster) Retemplate(t deploys.Target, manager string, change func(*deploys.Rollout)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.rollouts[t]
+	r.Images = maps.Clone(r.Images)
+	change(r)
+	r.ChangedBy, r.ChangedAt = manager, c.now()
 	c.retemplate(r)
 	c.ring(t)
 }

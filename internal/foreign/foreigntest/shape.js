@@ -32,5 +32,5 @@ window.portalShape = (root) => {
 // Of a live page, the shape after each message of its stream.
 window.portalShapes = [];
 document.addEventListener("htmx:sse:after:message", (e) => {
-  if (!e.detail.message?.event) portalShapes.push(["board-live", "deploy-live"].map((id) => portalShape(document.getElementById(id))).join());
+  if (!e.detail.message?.event) portalShapes.push(["app-live", "board-live", "deploy-live"].map((id) => portalShape(document.getElementById(id))).join());
 });

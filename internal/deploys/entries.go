@@ -1,0 +1,50 @@
+package deploys
+
+import (
+	"context"
+	"errors"
+
+	"deployportal/internal/audit"
+	"deployportal/internal/errs"
+	"deployportal/internal/sqlite"
+)
+
+// requestEntry is the entry that is written before anything else happens. That of an adoption tells all of it.
+func (s *Service) requestEntry(d Deploy, req Request) audit.Entry {
+	e := entryOf(d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID)
+	switch d.Kind {
+	case KindAdopt:
+		e.Action, e.Outcome, e.Detail = audit.ChangeAdopted, "ok", d.Sentence
+	case KindRestart:
+		e.Detail = "A restart: the same image in new pods."
+	}
+	return e
+}
+
+// reject writes the refusal down and gives it back; if it cannot be written, that is the answer.
+func (s *Service) reject(ctx context.Context, req Request, cause error) error {
+	if errs.KindOf(cause) == errs.Internal && errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	d := Deploy{Target: req.Target, Reason: req.Reason, To: Version{Tag: req.Image}}
+	if req.Return != nil {
+		d.RollbackOf = req.Return.Deploy
+	}
+	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID)
+	e.Outcome, e.Detail = "refused", errs.Public(cause)
+	err := s.db.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
+		_, err := audit.Append(ctx, tx, e)
+		return err
+	})
+	if err != nil {
+		return errors.Join(errs.Wrap(err, errs.Unavailable, "The audit log cannot be written, so nothing is done. %s", errs.Public(err)), cause)
+	}
+	return cause
+}
+
+// entryOf is the audit entry of something that happened to a deploy.
+func entryOf(d Deploy, actor audit.Actor, action, requestID string) audit.Entry {
+	return audit.Entry{Actor: actor, Action: action, App: d.Target.App, Env: d.Target.Env, DeployID: d.ID,
+		Repository: d.To.Repository, FromTag: d.From.Tag, FromDigest: d.From.Digest, ToTag: d.To.Tag, ToDigest: d.To.Digest,
+		Reason: d.Reason, RequestID: requestID}
+}
