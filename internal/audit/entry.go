@@ -25,6 +25,10 @@ const (
 	DeployFailed     = "deploy.failed"
 	DeployErrored    = "deploy.errored"
 	DeploySuperseded = "deploy.superseded"
+	LockCreated      = "lock.created"
+	LockRemoved      = "lock.removed"
+	ImageMarkedBad   = "image.marked_bad"
+	ImageCleared     = "image.cleared"
 	AuditExported    = "audit.exported"
 	UserAdded        = "user.added"
 	UserRole         = "user.role_changed"
@@ -53,7 +57,7 @@ type Entry struct {
 	Action     string
 	App, Env   string // the target; both empty where there is none
 	DeployID   int64  // 0: about no deploy
-	Subject    string // what else it is about: an account's name
+	Subject    string // what else it is about: an account's name, or that a deploy is a rollback
 	Repository string
 	FromTag    string
 	FromDigest string

@@ -21,6 +21,10 @@ type Request struct {
 	Actor    auth.Actor
 	Key      string // idempotency, scoped to actor and source: the same key gives the same deploy
 	Reason   string
+
+	// Of a rollback: what it does besides, with Reason or, where that is empty, with how the deploy it goes back from ended.
+	MarkBad    bool // marks what runs now as bad
+	LockTarget bool // locks the target until somebody unlocks it
 }
 
 // ReturnTo names what a rollback brings back.
@@ -62,6 +66,8 @@ func (r Request) check(tags *regexp.Regexp) error {
 	switch {
 	case (r.Image == "") == (r.Return == nil):
 		return errs.New(errs.Invalid, "Name either an image or a deploy to return to.")
+	case r.Return == nil && (r.MarkBad || r.LockTarget):
+		return errs.New(errs.Invalid, "Only a rollback marks what ran as bad and locks behind it. Take off the ticks.")
 	case r.Return != nil, digestPattern.MatchString(r.Image), tags.MatchString(r.Image):
 		return nil
 	case len(r.Image) > 128:

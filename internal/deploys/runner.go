@@ -125,12 +125,15 @@ func (r *run) deploy() error {
 		return errStopped
 	}
 	look := func(context.Context, Target) (Rollout, error) { return r.s.cluster.Rollout(r.d.Target) }
-	if r.took { // the caches may not have its patch yet
+	if r.took || r.d.Automatic() { // the caches may not have its patch yet, nor what a person has done meanwhile
 		look = r.s.cluster.Live
 	}
 	seen, err := look(r.ctx, r.d.Target)
 	if err != nil {
 		return r.errored(err)
+	}
+	if err := r.undisturbed(seen); err != nil {
+		return r.finish(outcome{status: Superseded, sentence: errs.Public(err)})
 	}
 	if err := r.begin(seen); err != nil {
 		return err
@@ -323,16 +326,27 @@ type outcome struct {
 	requestID string
 }
 
-// finish is step 11: one transaction with the status, the last event and the audit entry.
+// finish is step 11: one transaction with the status, the last event and the audit entry, and with the rollback that
+// answers a failure.
 func (r *run) finish(o outcome) error {
+	var back *Deploy
+	var why error
+	if o.status == Failed {
+		back, why = r.wayBack(o)
+	}
 	if r.s.crash("outcome") {
 		return errStopped
 	}
-	err := r.persist(func(ctx context.Context, tx *sqlite.Tx) error { return r.s.end(ctx, tx, r.d, o) })
+	err := r.persist(func(ctx context.Context, tx *sqlite.Tx) error { return r.s.conclude(ctx, tx, r.d, o, back, why) })
 	if err != nil {
 		return err
 	}
 	r.d.Status = o.status
+	if back == nil || back.ID == 0 || r.s.crash("answered") {
+		return nil
+	}
+	r.s.hub.ring(back.ID)
+	r.s.launch(r.app, *back)
 	return nil
 }
 

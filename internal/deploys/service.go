@@ -21,12 +21,14 @@ import (
 	"deployportal/internal/sqlite"
 )
 
-// Options are what a Service is made of. All but Tags, Log and Retry are needed.
+// Options are what a Service is made of. All but Commits, Hold, Tags, Log and Retry are needed.
 type Options struct {
 	DB       *sqlite.DB
 	Cluster  Cluster
 	Registry Registry
 	Policy   Policy
+	Commits  Commits        // nil: no failure is rolled back by itself, for migrations cannot be told
+	Hold     []string       // environments in which no failure is rolled back by itself
 	Tags     *regexp.Regexp // what a tag must look like; nil: TagPattern
 	Log      *slog.Logger   // nil: slog.Default
 	Retry    time.Duration  // between tries to write an outcome or to read an unreachable cluster; 0: 5 s
@@ -38,6 +40,8 @@ type Service struct {
 	cluster  Cluster
 	registry Registry
 	policy   Policy
+	commits  Commits
+	hold     map[string]bool
 	tags     *regexp.Regexp
 	log      *slog.Logger
 	retry    time.Duration
@@ -56,9 +60,12 @@ type Service struct {
 // New makes a Service. Nothing runs before Run.
 func New(o Options) *Service {
 	s := &Service{
-		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, tags: o.Tags, log: o.Log, retry: o.Retry,
+		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
 		hub: newHub(), runs: map[Target]*run{}, resuming: map[Target]bool{}, troubles: map[int64]string{},
 		crash: func(string) bool { return false },
+	}
+	for _, env := range o.Hold {
+		s.hold[env] = true
 	}
 	if s.tags == nil {
 		s.tags = TagPattern
@@ -82,10 +89,10 @@ func (s *Service) Listen(id int64) (bell <-chan struct{}, stop func()) { return 
 // cannot be written, the answer is Unavailable. The same Key gives the same deploy.
 func (s *Service) Start(ctx context.Context, req Request) (Deploy, error) {
 	d, err := s.start(ctx, req)
-	if err == nil || req.Actor.ID == "" { // nobody: the door's rate limit has answered for it, or must
-		return d, err
+	if err != nil {
+		return Deploy{}, s.reject(ctx, req, err)
 	}
-	return Deploy{}, s.reject(ctx, req, err)
+	return d, nil
 }
 
 func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
@@ -267,24 +274,41 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 			*d = same
 			return errAgain
 		}
-		if err := s.vacate(ctx, tx, req, d); err != nil {
-			return err
-		}
-		var err error
-		if d.ID, err = nextID(ctx, tx); err != nil {
-			return err
-		}
-		entry, err := audit.Append(ctx, tx, entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID))
+		passed, err := passLock(ctx, tx, req, d.Kind)
 		if err != nil {
 			return err
 		}
-		d.AuditSeq, d.AuditHash, d.Created = entry.Seq, entry.Hash, tx.Now.Time
-		if err := insert(ctx, tx, d, req.Key); err != nil {
+		if err := heedMark(ctx, tx, req, d.To); err != nil {
 			return err
 		}
-		d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))
-		return err
+		if err := s.vacate(ctx, tx, req, d); err != nil {
+			return err
+		}
+		e := entryOf(*d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID)
+		e.Detail = passed
+		if err := enter(ctx, tx, d, e, req.Key); err != nil {
+			return err
+		}
+		return aftermath(ctx, tx, req, *d)
 	})
+}
+
+// enter writes the row of a new deploy, the entry e that says who asked for it, and its first event.
+func enter(ctx context.Context, tx *sqlite.Tx, d *Deploy, e audit.Entry, key string) (err error) {
+	if d.ID, err = nextID(ctx, tx); err != nil {
+		return err
+	}
+	e.DeployID = d.ID
+	entry, err := audit.Append(ctx, tx, e)
+	if err != nil {
+		return err
+	}
+	d.AuditSeq, d.AuditHash, d.Created = entry.Seq, entry.Hash, tx.Now.Time
+	if err := insert(ctx, tx, d, key); err != nil {
+		return err
+	}
+	d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))
+	return err
 }
 
 // vacate makes the target free for a new deploy, or refuses and names the one that holds it.
@@ -312,16 +336,21 @@ func article(k Kind) string {
 	return "another deploy"
 }
 
-// reject writes the refusal down and gives it back; if it cannot be written, that is the answer.
+// reject writes down that a deploy was refused.
 func (s *Service) reject(ctx context.Context, req Request, cause error) error {
-	if errs.KindOf(cause) == errs.Internal && errors.Is(cause, context.Canceled) {
+	d := Deploy{Target: req.Target, Kind: KindDeploy, Reason: req.Reason, To: Version{Tag: req.Image}}
+	if req.Return != nil {
+		d.Kind, d.RollbackOf = KindRollback, req.Return.Deploy
+	}
+	return s.refuse(ctx, req.Actor, entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID), cause)
+}
+
+// refuse writes a refusal down as entry e and gives it back; if it cannot be written, that is the answer. Of nobody
+// nothing is written: the door's rate limit has answered for them, or must.
+func (s *Service) refuse(ctx context.Context, by auth.Actor, e audit.Entry, cause error) error {
+	if by.ID == "" || errs.KindOf(cause) == errs.Internal && errors.Is(cause, context.Canceled) {
 		return cause
 	}
-	d := Deploy{Target: req.Target, Reason: req.Reason, To: Version{Tag: req.Image}}
-	if req.Return != nil {
-		d.RollbackOf = req.Return.Deploy
-	}
-	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID)
 	e.Outcome, e.Detail = "refused", errs.Public(cause)
 	err := s.db.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
 		_, err := audit.Append(ctx, tx, e)
@@ -335,7 +364,18 @@ func (s *Service) reject(ctx context.Context, req Request, cause error) error {
 
 // entryOf is the audit entry of something that happened to a deploy.
 func entryOf(d Deploy, actor audit.Actor, action, requestID string) audit.Entry {
-	return audit.Entry{Actor: actor, Action: action, App: d.Target.App, Env: d.Target.Env, DeployID: d.ID,
+	return audit.Entry{Actor: actor, Action: action, App: d.Target.App, Env: d.Target.Env, DeployID: d.ID, Subject: subjectOf(d),
 		Repository: d.To.Repository, FromTag: d.From.Tag, FromDigest: d.From.Digest, ToTag: d.To.Tag, ToDigest: d.To.Digest,
 		Reason: d.Reason, RequestID: requestID}
+}
+
+// subjectOf tells a rollback from a deploy in the log.
+func subjectOf(d Deploy) string {
+	switch {
+	case d.Automatic():
+		return "automatic rollback"
+	case d.Kind == KindRollback:
+		return "rollback"
+	}
+	return ""
 }

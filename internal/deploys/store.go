@@ -183,16 +183,20 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 }
 
 // LastGood gives what a rollback goes back to, as seen from deploy d: what ran, healthy, when d was asked for, else the
-// newest earlier image that succeeded or ran healthy; never the image of d itself. ok is false when nothing is known.
+// newest earlier image that succeeded or ran healthy; never the image of d itself nor one marked as bad. ok is false when nothing is known.
 func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
 	const page = 50
 	for candidates := []Deploy{d}; ; {
 		for _, c := range candidates {
 			if c.ID != d.ID && c.CanReturnTo() && !c.To.Same(d.To) {
-				return ReturnTo{Deploy: c.ID}, c.To, true, nil
+				if mark, err := markOf(ctx, s.db, c.To); err != nil || mark == nil {
+					return ReturnTo{Deploy: c.ID}, c.To, err == nil, err
+				}
 			}
 			if c.CanReturnBefore() && !c.From.Same(d.To) {
-				return ReturnTo{Deploy: c.ID, Before: true}, c.From, true, nil
+				if mark, err := markOf(ctx, s.db, c.From); err != nil || mark == nil {
+					return ReturnTo{Deploy: c.ID, Before: true}, c.From, err == nil, err
+				}
 			}
 		}
 		candidates, err = s.History(ctx, d.Target, candidates[len(candidates)-1].ID, page)

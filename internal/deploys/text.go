@@ -13,7 +13,10 @@ var doors = map[string]string{
 
 func requested(d Deploy) string {
 	what := "asked for " + d.To.Short()
-	if d.Kind == KindRollback {
+	switch {
+	case d.Automatic():
+		return fmt.Sprintf("goes back to %s by itself: %s", d.To.Short(), d.Reason)
+	case d.Kind == KindRollback:
 		what = "asked to go back to " + d.To.Short()
 	}
 	return fmt.Sprintf("%s %s %s", d.ActorName, what, doors[d.Source])
