@@ -126,4 +126,3 @@ func restored(now, set map[string]string) map[string]string {
 	}
 	return all
 }
-

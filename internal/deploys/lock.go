@@ -42,7 +42,9 @@ func (s Scope) begin() string {
 }
 
 // Covers tells whether a target lies in the scope.
-func (s Scope) Covers(t Target) bool { return (s.Env == "" || s.Env == t.Env) && (s.App == "" || s.App == t.App) }
+func (s Scope) Covers(t Target) bool {
+	return (s.Env == "" || s.Env == t.Env) && (s.App == "" || s.App == t.App)
+}
 
 // Lock closes a scope to deploys. A rollback passes it with a reason; an automatic one always, for it restores.
 type Lock struct {
