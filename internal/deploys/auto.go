@@ -18,6 +18,9 @@ type Commits interface {
 	Migrations(ctx context.Context, git, from, to string, patterns ...string) (Migrations, error)
 }
 
+// NotRolledBack begins the note of a deploy that failed and is left to a person; why follows.
+const NotRolledBack = "Not rolled back by itself: "
+
 // errHeld wraps, in a sentence, why a failure is not rolled back by itself.
 type errHeld struct{ why string }
 
@@ -115,7 +118,7 @@ func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outco
 	}
 	var hold errHeld
 	if errors.As(why, &hold) {
-		o.note, back = "Not rolled back by itself: "+hold.why, nil
+		o.note, back = NotRolledBack+hold.why, nil
 	}
 	if err := s.end(ctx, tx, d, o); err != nil || back == nil {
 		return err

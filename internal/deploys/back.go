@@ -103,26 +103,3 @@ func (s *Service) RanWell(ctx context.Context, t Target, back ReturnTo) (from, t
 		ORDER BY id LIMIT 1 -- deploys.RanWell`, t.App, t.Env, d.ID).Scan(&patched))
 	return d.Finished, patched.Time, err
 }
-
-// Survives finds the ReplicaSet that a rollback to these images uses again, with the pods it still has: the one with
-// the template of then, where nothing but images has changed since. differs tells whether anything else has.
-func Survives(r Rollout, images map[string]string, differs func(before, after string) bool) (ReplicaSet, bool) {
-	for _, rs := range r.ReplicaSets {
-		if rs.Template != r.Template && hasImages(rs.Images, restored(r.Images, images)) && !differs(rs.Template, r.Template) {
-			return rs, true
-		}
-	}
-	return ReplicaSet{}, false
-}
-
-// restored is all images of a template once some of them are set.
-func restored(now, set map[string]string) map[string]string {
-	all := make(map[string]string, len(now))
-	for name, image := range now {
-		all[name] = image
-	}
-	for name, image := range set {
-		all[name] = image
-	}
-	return all
-}

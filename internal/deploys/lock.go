@@ -33,8 +33,8 @@ func (s Scope) String() string {
 	return Target(s).String()
 }
 
-// begin is String at the beginning of a sentence.
-func (s Scope) begin() string {
+// Title is String at the beginning of a sentence.
+func (s Scope) Title() string {
 	if s.App != "" {
 		return s.String()
 	}
@@ -65,9 +65,9 @@ func (l Lock) Until() string {
 	return "until " + moment(l.Expires)
 }
 
-// say is the lock in a sentence: what, who, since when, until when, why.
-func (l Lock) say() string {
-	return fmt.Sprintf("%s is locked by %s since %s, %s: “%s”.", l.Scope.begin(), l.OwnerName, moment(l.Created), l.Until(), l.Reason)
+// Says is the lock in a sentence: what, who, since when, until when, why.
+func (l Lock) Says() string {
+	return fmt.Sprintf("%s is locked by %s since %s, %s: “%s”.", l.Scope.Title(), l.OwnerName, moment(l.Created), l.Until(), l.Reason)
 }
 
 // LockRequest asks for a lock.
@@ -125,7 +125,7 @@ func putLock(ctx context.Context, tx *sqlite.Tx, l *Lock, by auth.Actor) error {
 		return err
 	}
 	if len(stands) > 0 {
-		return errs.New(errs.Conflict, "%s %s or an admin can unlock it; then lock it anew.", stands[0].say(), stands[0].OwnerName)
+		return errs.New(errs.Conflict, "%s %s or an admin can unlock it; then lock it anew.", stands[0].Says(), stands[0].OwnerName)
 	}
 	l.Reason = audit.Cut(l.Reason, longestWhy)
 	l.OwnerID, l.OwnerName, l.Created = by.ID, by.Name, tx.Now.Time
@@ -235,9 +235,9 @@ func passLock(ctx context.Context, tx *sqlite.Tx, req Request, kind Kind) (passe
 		return "", err
 	case kind != KindRollback:
 		return "", errs.New(errs.Conflict, "%s Until then nothing is deployed to %s; a rollback passes with a reason. %s or an admin can unlock it.",
-			l.say(), req.Target, l.OwnerName)
+			l.Says(), req.Target, l.OwnerName)
 	case strings.TrimSpace(req.Reason) == "":
-		return "", errs.New(errs.Invalid, "%s A rollback passes the lock only with a reason: say why.", l.say())
+		return "", errs.New(errs.Invalid, "%s A rollback passes the lock only with a reason: say why.", l.Says())
 	}
 	return l.passed(), nil
 }

@@ -52,10 +52,16 @@ func (s *Server) gather(ctx context.Context, r rights) ([]targetFacts, error) {
 	if err != nil {
 		return nil, err
 	}
+	locks, err := s.Deploys.Locks(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []targetFacts
 	for _, app := range s.Cluster.Apps() {
 		if slices.Contains(r.envs, app.Env) {
-			out = append(out, s.factsOf(app, active, latest, r.deploy[app.Env]))
+			t := s.factsOf(app, active, latest, r.deploy[app.Env])
+			t.Locks = covering(locks, app.Target)
+			out = append(out, t)
 		}
 	}
 	return out, nil
@@ -79,7 +85,22 @@ func (s *Server) target(ctx context.Context, t deploys.Target, mayDeploy bool) (
 	for _, d := range newest {
 		latest[t] = d
 	}
-	return s.factsOf(app, active, latest, mayDeploy), nil
+	locks, err := s.Deploys.Locks(ctx)
+	if err != nil {
+		return targetFacts{}, err
+	}
+	facts := s.factsOf(app, active, latest, mayDeploy)
+	facts.Locks = covering(locks, t)
+	return facts, nil
+}
+
+func covering(locks []deploys.Lock, t deploys.Target) (out []deploys.Lock) {
+	for _, l := range locks {
+		if l.Scope.Covers(t) {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 func (s *Server) factsOf(app deploys.App, active, latest map[deploys.Target]deploys.Deploy, mayDeploy bool) targetFacts {
@@ -96,6 +117,7 @@ func (s *Server) factsOf(app deploys.App, active, latest map[deploys.Target]depl
 		t.Trouble = s.staleFault(app.Env, r)
 	}
 	d, deployed := latest[app.Target]
+	t.Latest = d
 	switch {
 	case err == nil && r.Exists:
 		t.Running = deploys.RunningVersion(app, r)

@@ -53,10 +53,14 @@ func (s *Server) app(c echo.Context) error {
 		replaces = n
 	}
 	page := s.pageIn(c, target.String(), target.Env)
-	p := appView(t, deployed, nil, replaces, page.Now)
+	bad, err := s.badImages(ctx, t.App.Repository)
+	if err != nil {
+		return err
+	}
+	p := appView(t, deployed, nil, bad, replaces, page.Now)
 	p.Page = page
 	p.Elsewhere = s.elsewhere(c, target)
-	p.History, _, _ = s.spans(past, t, time.Time{})
+	p.History, _, _ = s.spans(past, t, bad, time.Time{})
 	p.History = p.History[:min(len(p.History), 8)]
 	return s.draw(c, http.StatusOK, templates.App(p))
 }
@@ -87,9 +91,13 @@ func (s *Server) history(c echo.Context) error {
 	}
 	more := len(past) > historyPage
 	past = past[:min(len(past), historyPage)]
+	bad, err := s.badImages(ctx, t.App.Repository)
+	if err != nil {
+		return err
+	}
 	p := templates.HistoryProps{Page: s.pageIn(c, "What ran when: "+target.String(), target.Env), App: target.App}
 	var last int64
-	p.Spans, until, last = s.spans(past, t, until)
+	p.Spans, until, last = s.spans(past, t, bad, until)
 	if more {
 		q := url.Values{"before": {strconv.FormatInt(last, 10)}}
 		if !until.IsZero() {
@@ -102,7 +110,7 @@ func (s *Server) history(c echo.Context) error {
 
 // spans tells what ran when from deploys, newest first. until is when the newest of them stopped to run, zero for the
 // newest of all; the one returned is that for the page of older ones, which begins below last.
-func (s *Server) spans(past []deploys.Deploy, t targetFacts, until time.Time) (out []templates.Span, _ time.Time, last int64) {
+func (s *Server) spans(past []deploys.Deploy, t targetFacts, bad badImages, until time.Time) (out []templates.Span, _ time.Time, last int64) {
 	commits := map[string]deploys.Commit{}
 	for _, d := range past {
 		commits[d.To.Tag] = s.commit(t.App, d.To)
@@ -111,6 +119,7 @@ func (s *Server) spans(past []deploys.Deploy, t targetFacts, until time.Time) (o
 	newest := true
 	for i, d := range past {
 		last = d.ID
+		out[i].Bad = bad.of(d.To)
 		if outside(d, past[i+1:]) {
 			out[i].Sentence += " Before it ran " + d.From.Short() + ", which somebody else than the portal had brought."
 		}

@@ -23,11 +23,15 @@ type wish struct {
 	replaces int64
 	reason   string
 	key      string
-	refused  error // why the last try did not succeed
+
+	markBad, lockTarget bool // the ticks of a rollback
+
+	refused error // why the last try did not succeed
 }
 
 func readWish(get func(string) string) (wish, error) {
-	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", reason: get("reason"), key: get("key")}
+	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", reason: get("reason"), key: get("key"),
+		markBad: get("mark_bad") == "1", lockTarget: get("lock") == "1"}
 	if (w.image == "") == (w.rollback == "") {
 		return w, errs.New(errs.Invalid, "Name either an image or a deploy to return to.")
 	}
@@ -52,6 +56,7 @@ type offer struct {
 	between   deploys.Range
 	undone    []deploys.Commit
 	noCommits string
+	behind
 }
 
 func (s *Server) confirm(c echo.Context) error {
@@ -77,7 +82,7 @@ func (s *Server) drawConfirm(c echo.Context, status int, w wish) error {
 		return err
 	}
 	page := s.pageIn(c, "Confirm", o.target.App.Env)
-	p := confirmView(o, w)
+	p := confirmView(o, w, page.Now)
 	page.Title = p.Page.Title
 	p.Page, p.Who = page, page.User
 	return s.draw(c, status, templates.Confirm(p))
@@ -102,7 +107,7 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 		return o, err
 	}
 	s.compare(ctx, &o)
-	return o, nil
+	return o, s.lookBehind(ctx, &o)
 }
 
 // lookUp finds the image that a deploy is to bring.
@@ -214,7 +219,8 @@ func (s *Server) startDeploy(c echo.Context) error {
 		return err
 	}
 	req := deploys.Request{Target: targetOf(c), Image: w.image, Seen: deploys.Seen{From: get("seen_from"), To: get("seen_to")},
-		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason}
+		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason,
+		MarkBad: w.markBad, LockTarget: w.lockTarget}
 	if w.rollback != "" {
 		id, err := strconv.ParseInt(w.rollback, 10, 64)
 		if err != nil {

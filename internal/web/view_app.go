@@ -11,7 +11,7 @@ import (
 // appView makes the parts of an app's page that come from the target's facts. deployed names the deploys of each
 // digest or tag, newest first; platforms those of a tag, where they are known; replaces is the deploy whose place a
 // chosen one takes, or 0.
-func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[string][]string, replaces int64, now time.Time) templates.AppProps {
+func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[string][]string, bad badImages, replaces int64, now time.Time) templates.AppProps {
 	p := templates.AppProps{
 		App: t.App.App, Repository: t.App.Repository,
 		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
@@ -20,6 +20,10 @@ func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[
 	p.Env, p.Prod, p.Now = t.App.Env, t.Prod, now
 	if note := targetNote(t); note != "" && (t.Rollout == nil || t.Rollout.StaleSince.IsZero()) {
 		p.Note = "This workload: " + note + "."
+	}
+	p.Locks = locksOn(t.Locks, func(deploys.Scope) bool { return true })
+	if t.MayDeploy {
+		p.Lock = templates.LockURL(t.App.Env, t.App.App)
 	}
 	if t.Trouble != nil {
 		p.Cluster = clusterTrouble(t)
@@ -51,6 +55,7 @@ func appView(t targetFacts, deployed map[string][]templates.Link, platforms map[
 			Pushed: img.Pushed, Pusher: img.Pusher, URL: img.URL,
 			Platforms: platforms[img.Tag], Deploys: deployed[img.Tag], Place: place(i, at),
 		}
+		row.Bad = bad.of(deploys.Version{Tag: img.Tag})
 		if p.CanDeploy && row.Place != templates.PlaceRunning {
 			row.Act = &templates.Act{
 				Text: "Deploy " + row.Image.Short, Main: i == 0,

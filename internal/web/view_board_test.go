@@ -88,7 +88,7 @@ func TestAppView(t *testing.T) {
 	f := apiTarget()
 	f.Images.Err = errs.New(errs.Unavailable, "Gitea cannot be reached since 13:59 UTC.")
 	f.Images.Fetched = since(3 * time.Minute)
-	p := appView(f, map[string][]templates.Link{"aaaaaaaaaaaa": {{Text: "deploy 12", Href: "/deploys/12"}}}, nil, 319, noon)
+	p := appView(f, map[string][]templates.Link{"aaaaaaaaaaaa": {{Text: "deploy 12", Href: "/deploys/12"}}}, nil, nil, 319, noon)
 	if p.Registry == nil || p.Registry.Sentence != "Gitea cannot be reached since 13:59 UTC." || !p.Registry.Known.Equal(since(3*time.Minute)) {
 		t.Errorf("%+v", p.Registry)
 	}
@@ -102,11 +102,11 @@ func TestAppView(t *testing.T) {
 		t.Errorf("%+v", p.Images)
 	}
 	f.Images, f.Running = deploys.List{Fetched: noon}, deploys.Version{}
-	if p := appView(f, nil, nil, 0, noon); p.Teach == nil || p.Running.Short != "unknown" {
+	if p := appView(f, nil, nil, nil, 0, noon); p.Teach == nil || p.Running.Short != "unknown" {
 		t.Errorf("%+v", p)
 	}
 	f.Images.Err, f.Images.Fetched = errors.New("secret detail"), time.Time{}
-	if p := appView(f, nil, nil, 0, noon); p.Teach != nil || p.Registry.Detail == "" || p.Registry.Sentence == "secret detail" {
+	if p := appView(f, nil, nil, nil, 0, noon); p.Teach != nil || p.Registry.Detail == "" || p.Registry.Sentence == "secret detail" {
 		t.Errorf("%+v", p.Registry)
 	}
 }

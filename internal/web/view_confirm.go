@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"time"
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
@@ -9,7 +10,7 @@ import (
 )
 
 // confirmView makes the confirm page of an offer.
-func confirmView(o offer, w wish) templates.ConfirmProps {
+func confirmView(o offer, w wish, now time.Time) templates.ConfirmProps {
 	t := o.target
 	env, app := t.App.Env, t.App.App
 	p := templates.ConfirmProps{
@@ -37,6 +38,7 @@ func confirmView(o offer, w wish) templates.ConfirmProps {
 	} else if t.Running.Healthy && !p.Same {
 		p.WayBack = "If it fails, a rollback returns to " + t.Running.Short() + ", which runs well now."
 	}
+	behindView(&p, o, w, now)
 	p.Checks, p.Blocked = offerChecks(o)
 	return p
 }
@@ -66,7 +68,10 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 	if o.lost != nil {
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost), Fix: "A deploy needs the registry's word for the image. A rollback does not: it works without the registry."})
 	}
+	closed, more := behindChecks(o)
+	checks = append(checks, closed...)
 	blocked = len(checks) > 0
+	checks = append(checks, more...)
 	if t.Rollout != nil && t.Rollout.ManagedBy != "" {
 		checks = append(checks, templates.Check{Mark: templates.Mark{Tone: templates.Unknown, Word: "Mind"},
 			Sentence: t.Rollout.ManagedBy + " manages this workload and may revert the deploy.", Fix: "Change the image there too."})
