@@ -46,5 +46,5 @@ func (Policy) Allow(actor Actor, action Action, env string) error {
 	if env == "" {
 		where = ""
 	}
-	return errs.New(errs.Forbidden, "%s may not %s%s: this needs the role %s.", actor.Name, action, where, need)
+	return errs.New(errs.Forbidden, "%s may not %s%s: this needs the role %s. Ask an admin for it.", actor.Name, action, where, need)
 }

@@ -71,9 +71,9 @@ func (r Request) check(tags *regexp.Regexp) error {
 	case r.Return != nil, digestPattern.MatchString(r.Image), tags.MatchString(r.Image):
 		return nil
 	case len(r.Image) > 128:
-		return errs.New(errs.Invalid, "A tag has at most 128 characters.")
+		return errs.New(errs.Invalid, "A tag has at most 128 characters. Choose one from the list of images.")
 	}
-	return errs.New(errs.Invalid, "The tag %q is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow.", r.Image)
+	return errs.New(errs.Invalid, "The tag %q is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow. Push the image under the SHA of its commit.", r.Image)
 }
 
 // deployedVersion is what a deploy of img makes the app run.

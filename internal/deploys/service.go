@@ -187,15 +187,15 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) 
 	case err != nil:
 		return err
 	case back.Target != req.Target:
-		return errs.New(errs.Invalid, "Deploy %d was of %s, not of %s.", back.ID, back.Target, req.Target)
+		return errs.New(errs.Invalid, "Deploy %d was of %s, not of %s. Choose one of this app's history.", back.ID, back.Target, req.Target)
 	case req.Return.Before && back.CanReturnBefore():
 		d.To = back.From
 	case !req.Return.Before && back.CanReturnTo():
 		d.To = back.To
 	case req.Return.Before:
-		return errs.New(errs.Invalid, "What ran before deploy %d was not healthy, so nothing goes back to it.", back.ID)
+		return errs.New(errs.Invalid, "What ran before deploy %d was not healthy, so nothing goes back to it. Choose another image.", back.ID)
 	default:
-		return errs.New(errs.Invalid, "Deploy %d did not succeed, so nothing goes back to it.", back.ID)
+		return errs.New(errs.Invalid, "Deploy %d did not succeed, so nothing goes back to it. Choose another image.", back.ID)
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func (s *Service) compare(app App, req Request, d *Deploy) error {
 		return err
 	}
 	if !r.Exists {
-		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s.", app.Workload, app.Namespace)
+		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s. Create it, or correct the configuration of %s.", app.Workload, app.Namespace, app.App)
 	}
 	for name := range d.To.Images {
 		if err := lacks(app, r, name); err != nil {
@@ -225,9 +225,9 @@ func (s *Service) compare(app App, req Request, d *Deploy) error {
 	}
 	if same(d.To, d.From) {
 		if d.From.Healthy {
-			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent.", d.Target, d.To.Short())
+			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent. Choose another image.", d.Target, d.To.Short())
 		}
-		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent.", d.Target, d.To.Short())
+		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent. Roll back, or choose another image.", d.Target, d.To.Short())
 	}
 	return nil
 }
@@ -322,7 +322,7 @@ func (s *Service) vacate(ctx context.Context, tx *sqlite.Tx, req Request, d *Dep
 	case !found:
 		return nil
 	case active.ID != req.Replaces:
-		return errs.New(errs.Conflict, "%s is being deployed already: deploy %d to %s, asked for by %s at %s.",
+		return errs.New(errs.Conflict, "%s is being deployed already: deploy %d to %s, asked for by %s at %s. Wait until it is over, or take its place.",
 			req.Target, active.ID, active.To.Short(), active.ActorName, clock(active.Created))
 	}
 	sentence := fmt.Sprintf("Replaced by %s of %s.", article(d.Kind), req.Actor.Name)

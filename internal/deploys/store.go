@@ -130,7 +130,7 @@ func appendEvent(ctx context.Context, tx *sqlite.Tx, id int64, kind EventKind, t
 func (s *Service) Get(ctx context.Context, id int64) (Deploy, error) {
 	d, found, err := get(ctx, s.db, `id = ?`, id)
 	if err == nil && !found {
-		return d, errs.New(errs.NotFound, "There is no deploy %d.", id)
+		return d, errs.New(errs.NotFound, "There is no deploy %d.", id) // word for word what a door says of one that is hidden
 	}
 	d.Trouble = s.trouble(id)
 	return d, err
