@@ -36,6 +36,7 @@ type sampleCommit struct {
 	hours   int    // since the commit before
 	prefix  string // the SHA begins with it
 	noImage bool   // its build was never pushed
+	file    string // a migration that it adds
 }
 
 var samplePeople = []struct{ name, email string }{
@@ -56,10 +57,10 @@ var sampleStory = map[string][]sampleCommit{
 		{subject: "Report build and schema version on /api/health", author: 2, hours: 22},
 		{subject: "Relax CSP for the landing page", author: 3, hours: 5},
 		{subject: "Allow fonts.googleapis.com in the style sources", author: 3, hours: 1},
-		{subject: "Serialize migrations across replicas", author: 0, hours: 19, prefix: "510"},
+		{subject: "Serialize migrations across replicas", author: 0, hours: 19, prefix: "510", file: "migrations/0011_migration_lock.sql"},
 		{subject: "Log how long a replica waits for the migration lock", author: 0, hours: 2},
 		{subject: "Return 503 from /api/health while migrations run", author: 2, hours: 4},
-		{subject: "Add an index on tasks by household and due date", author: 1, hours: 18},
+		{subject: "Add an index on tasks by household and due date", author: 1, hours: 18, file: "migrations/0012_tasks_due.sql"},
 		{subject: "Reset the cache once when Redis is away", author: 2, hours: 3, prefix: "bad0"},
 		{subject: "Page the residences list", author: 3, hours: 2},
 	},
@@ -121,6 +122,9 @@ func sampleApp(s *Server, name string, now time.Time) SampleApp {
 		commit := Commit{
 			SHA: sampleSHA(name, i, c.prefix), Message: c.subject + "\n", Author: who.name, Email: who.email,
 			At: at.Add(time.Duration(i*7%60) * time.Minute / 2),
+		}
+		if c.file != "" {
+			commit.Files = []File{{Path: c.file, Status: "added"}}
 		}
 		app.Commits = append(app.Commits, commit)
 		if c.noImage {
