@@ -156,7 +156,7 @@ func TestAutomaticRollbackIsSeen(t *testing.T) {
 	loads := p.loadCount()
 	p.until("it is rolled back", shows("#deploy-head", fmt.Sprintf("Rolled back automatically by deploy %d", id+1)))
 	p.ends("Failed", loads)
-	if got := p.text("#deploy-head"); !strings.Contains(got, fmt.Sprintf("deploy %d : Succeeded", id+1)) {
+	if got := p.text("#deploy-head"); !strings.Contains(got, fmt.Sprintf("deploy %d (succeeded)", id+1)) {
 		t.Errorf("the page says %q", got)
 	}
 	if got := d.image(t, "api"); got != image {

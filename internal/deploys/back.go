@@ -51,6 +51,9 @@ func whyBack(ctx context.Context, q sqlite.Querier, req Request, d Deploy) (stri
 	if err != nil || !found || !bad.To.Same(d.From) {
 		return "", err
 	}
+	if bad.ID == req.Replaces { // it has just ended for this rollback
+		bad.Status = Running
+	}
 	return bad.WhyBad(), nil
 }
 
@@ -61,7 +64,7 @@ func (d Deploy) WhyBad() string {
 		return fmt.Sprintf("Deploy %d failed: %s", d.ID, d.Cause.Title)
 	case d.Status == Failed:
 		return fmt.Sprintf("Deploy %d failed: %s", d.ID, d.Sentence)
-	case d.Status == Superseded || d.Active():
+	case d.Active():
 		if len(d.Causes) > 0 {
 			return fmt.Sprintf("Deploy %d was in trouble: %s", d.ID, d.Causes[0].Title)
 		}

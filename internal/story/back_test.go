@@ -47,7 +47,7 @@ func TestAutomaticRollback(t *testing.T) {
 	if n := len(w.gate.patches()); n != 2 {
 		t.Errorf("%d patches, want 2", n)
 	}
-	w.ana.get(fmt.Sprintf("/deploys/%d", id)).says(200, "#deploy-head", fmt.Sprintf("Rolled back automatically by deploy %d : Succeeded", id+1))
+	w.ana.get(fmt.Sprintf("/deploys/%d", id)).says(200, "#deploy-head", fmt.Sprintf("Rolled back automatically by deploy %d (succeeded)", id+1))
 	w.ana.get(fmt.Sprintf("/deploys/%d", id+1)).says(200, "#deploy-head", fmt.Sprintf("Answers the failure of deploy %d", id))
 	asked := w.newest(audit.Filter{DeployID: id + 1})[1]
 	if asked.Actor.ID != "portal:auto" || asked.Actor.Source != "system" || !strings.HasPrefix(asked.Reason, fmt.Sprintf("Deploy %d failed: Crash loop", id)) {

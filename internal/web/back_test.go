@@ -119,14 +119,13 @@ func TestAutomaticRollbackOnThePages(t *testing.T) {
 	d := p.patched(p.start("staging", "b").ID)
 	stream := ana.listen("/deploys/1/events?after=0", "")
 	p.cluster.crash(target("staging"))
-	stream.says("Rolled back automatically by")
-	back := p.patched(d.ID + 1)
 	stream.says("Deploy 2 is rolling it back to aaaaaaa now")
+	back := p.patched(d.ID + 1)
 	p.cluster.finish(target("staging"), "a")
 	p.over(back.ID)
 	stream.until("done")
 	page := ana.get("/deploys/1")
-	if got := page.text("#deploy-head"); !strings.Contains(got, "Rolled back automatically by deploy 2 : Succeeded") {
+	if got := page.text("#deploy-head"); !strings.Contains(got, "Rolled back automatically by deploy 2 (succeeded)") {
 		t.Errorf("the failed one says %q", got)
 	}
 	if got := page.text("#deploy-outcome"); !strings.Contains(got, "It has been rolled back.") || strings.Contains(got, "Not rolled back by itself") {
@@ -136,7 +135,7 @@ func TestAutomaticRollbackOnThePages(t *testing.T) {
 	if got := page.text("#deploy-head"); !strings.Contains(got, "Answers the failure of deploy 1") || !strings.Contains(got, "portal:auto") {
 		t.Errorf("the rollback says %q", got)
 	}
-	if got := ana.get("/audit").text("main"); !strings.Contains(got, "rolls back by itself") || !strings.Contains(got, "marked as bad an image of") {
+	if got := ana.get("/audit").text("main"); !strings.Contains(got, "automatically rolls back") || !strings.Contains(got, "marked as bad an image of") {
 		t.Errorf("the log says %q", got)
 	}
 	for _, path := range []string{"/apps/staging/api", "/apps/staging/api/history", "/apps/prod/api"} {

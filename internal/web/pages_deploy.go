@@ -89,7 +89,7 @@ func related(d deploys.Deploy, recent, answers []deploys.Deploy) (out []template
 			if !well {
 				text = "Not rolled back by"
 			}
-			out = append(out, templates.Related{Text: text, ID: r.ID, Say: statusMark(r.Status).Word})
+			out = append(out, templates.Related{Text: text, ID: r.ID, Say: string(r.Status)})
 		case r.RollbackOf == d.ID && r.To.Same(d.To):
 			out = append(out, templates.Related{Text: "Brought back by", ID: r.ID})
 		default:

@@ -62,7 +62,7 @@ var rollbackWords = map[string]string{
 func entryWords(e audit.Entry) (action, subject string) {
 	if w, ok := rollbackWords[e.Action]; ok && strings.HasSuffix(e.Subject, "rollback") {
 		if e.Action == audit.DeployRequested && e.Subject != "rollback" {
-			w = "rolls back by itself"
+			w = "automatically rolls back"
 		}
 		return w, ""
 	}

@@ -58,7 +58,7 @@ func TestEntrySay(t *testing.T) {
 		"nobody was refused at sign-in 14 times.":                   refused,
 		"root added the account marta.":                             added,
 		"ana asked to roll back api in prod, image c7750aa.":        of(audit.DeployRequested, "rollback", ""),
-		"ana rolls back by itself api in prod, image c7750aa.":      of(audit.DeployRequested, "automatic rollback", ""),
+		"ana automatically rolls back api in prod, image c7750aa.":  of(audit.DeployRequested, "automatic rollback", ""),
 		"ana was refused to roll back api in prod, image c7750aa.":  of(audit.DeployRejected, "rollback", "refused"),
 		"Rollback 319 failed for api in prod, image c7750aa.":       of(audit.DeployFailed, "automatic rollback", "failed"),
 		"ana marked as bad an image of api in prod, image c7750aa.": of(audit.ImageMarkedBad, "", "ok"),

@@ -110,6 +110,8 @@ func boardRow(t targetFacts) templates.Row {
 		switch {
 		case t.Health == deploys.Degraded, t.failed():
 			row.Act = &templates.Act{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}
+		case len(t.Locks) > 0:
+			row.Act.Text = "Open"
 		case row.Newer > 0:
 			row.Act = &templates.Act{Text: "Deploy newest", Href: templates.ConfirmURL(env, app, t.Images.Images[0].Tag, 0)}
 		}

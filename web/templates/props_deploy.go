@@ -45,7 +45,7 @@ type DeployLiveProps struct {
 type Related struct {
 	Text string // "Rolled back automatically by"
 	ID   int64
-	Say  string // how that one ended, where it matters: "Succeeded"
+	Say  string // how that one ended, where it matters: "succeeded"
 }
 
 // AuditMark is the entry that was written before anything changed.

@@ -53,7 +53,7 @@ func backStories() map[string]templ.Component {
 	held.Live.Outcome.Held = "migrations/0042_tasks.sql was touched between 4be19f2 and 51d20be, and that may be a migration."
 	held.Live.Outcome.Todo = "Roll back, which also marks 51d20be as bad, or deploy an image that cures it."
 	answered := failedProps()
-	answered.Live.Related = []Related{{Text: "Rolled back automatically by", ID: 318, Say: "Succeeded"}}
+	answered.Live.Related = []Related{{Text: "Rolled back automatically by", ID: 318, Say: "succeeded"}}
 
 	return map[string]templ.Component{
 		"locks": Locks(locks), "locks-refused": Locks(refused), "locks-none": Locks(none), "board-locked": Board(board), "app-locked": App(app),
