@@ -27,6 +27,10 @@ const (
 	DeploySuperseded = "deploy.superseded"
 	ChangeOutside    = "change.outside" // somebody else than the portal changed a workload
 	ChangeAdopted    = "change.adopted" // and what it brought is from now on meant to run
+	LockCreated      = "lock.created"
+	LockRemoved      = "lock.removed"
+	ImageMarkedBad   = "image.marked_bad"
+	ImageCleared     = "image.cleared"
 	AuditExported    = "audit.exported"
 	UserAdded        = "user.added"
 	UserRole         = "user.role_changed"
@@ -55,7 +59,7 @@ type Entry struct {
 	Action     string
 	App, Env   string // the target; both empty where there is none
 	DeployID   int64  // 0: about no deploy
-	Subject    string // what else it is about: an account's name
+	Subject    string // what else it is about: an account's name, or that a deploy is a rollback
 	Repository string
 	FromTag    string
 	FromDigest string

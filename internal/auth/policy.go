@@ -9,10 +9,12 @@ type Action string
 const (
 	View   Action = "view"   // see boards, deploys, history and audit of an environment
 	Deploy Action = "deploy" // deploy and roll back in an environment
+	Lock   Action = "lock"   // lock a target or an environment, and unlock what one has locked
+	Unlock Action = "unlock" // what somebody else has locked
 	Manage Action = "manage" // accounts; needs admin in all environments
 )
 
-var needs = map[Action]Role{View: Viewer, Deploy: Deployer, Manage: Admin}
+var needs = map[Action]Role{View: Viewer, Deploy: Deployer, Lock: Deployer, Unlock: Admin, Manage: Admin}
 
 var rank = map[Role]int{Viewer: 1, Deployer: 2, Admin: 3}
 
@@ -44,5 +46,5 @@ func (Policy) Allow(actor Actor, action Action, env string) error {
 	if env == "" {
 		where = ""
 	}
-	return errs.New(errs.Forbidden, "%s may not %s%s: this needs the role %s.", actor.Name, action, where, need)
+	return errs.New(errs.Forbidden, "%s may not %s%s: this needs the role %s. Ask an admin for it.", actor.Name, action, where, need)
 }

@@ -11,11 +11,11 @@ import (
 func TestPolicyTable(t *testing.T) {
 	const yes, no = true, false
 	allowed := map[Role]map[Action]bool{
-		Viewer:   {View: yes, Deploy: no, Manage: no, "unheard of": no, "": no},
-		Deployer: {View: yes, Deploy: yes, Manage: no, "unheard of": no, "": no},
-		Admin:    {View: yes, Deploy: yes, Manage: yes, "unheard of": no, "": no},
-		"owner":  {View: no, Deploy: no, Manage: no, "unheard of": no, "": no},
-		"":       {View: no, Deploy: no, Manage: no, "unheard of": no, "": no},
+		Viewer:   {View: yes, Deploy: no, Lock: no, Unlock: no, Manage: no, "unheard of": no, "": no},
+		Deployer: {View: yes, Deploy: yes, Lock: yes, Unlock: no, Manage: no, "unheard of": no, "": no},
+		Admin:    {View: yes, Deploy: yes, Lock: yes, Unlock: yes, Manage: yes, "unheard of": no, "": no},
+		"owner":  {View: no, Deploy: no, Lock: no, Unlock: no, Manage: no, "unheard of": no, "": no},
+		"":       {View: no, Deploy: no, Lock: no, Unlock: no, Manage: no, "unheard of": no, "": no},
 	}
 	for role, actions := range allowed {
 		for action, may := range actions {

@@ -38,7 +38,7 @@ func (p *tab) everyPage(d *demo) []string {
 	now := p.deploy("worker", otherTag(p.t, d, "worker"))
 	return []string{
 		fmt.Sprint("/deploys/", now), "/", failed, "/apps/prod/api", "/apps/prod/api/history",
-		"/apps/prod/api/confirm?image=" + api, "/apps/prod/api/confirm?rollback_to=last", "/audit", "/audit?sha=0000000",
+		"/apps/prod/api/confirm?image=" + api, "/apps/prod/api/confirm?rollback_to=last", "/audit", "/locks", "/audit?sha=0000000",
 		"/audit/1", "/audit/at?time=2126-01-01T00:00", "/find?q=a", "/find?q=nothing-of-that-name", "/account", "/people",
 		"/deploys/999999", "/nowhere",
 	}
@@ -50,8 +50,7 @@ func (p *tab) aFailedDeploy(d *demo) string {
 	p.open("/audit?app=api&outcome=failed")
 	const link = `document.querySelector('table.audit a[href^="/deploys/"]')`
 	if !get[bool](p, "!!"+link) {
-		p.deploy("api", sample(p.t)["api"].FailingTag)
-		p.ends("Failed", p.loadCount())
+		p.fail(d)
 		p.follow(`#deploy-head .acts .danger`, `/deploys/\d+`)
 		p.until("it is rolled back", `document.querySelector("#stream")?.hasAttribute("data-done") && document.title.startsWith("Succeeded")`)
 		p.open("/audit?app=api&outcome=failed")

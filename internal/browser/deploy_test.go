@@ -19,6 +19,9 @@ func (p *tab) deploy(app, tag string) int64 {
 	if got := p.text(`button[type=submit].big`); got != "Deploy "+tag[:7]+" to prod" {
 		p.t.Errorf("the button says %q", got)
 	}
+	if get[bool](p, `document.querySelector("#reason").required`) { // another test has marked it as bad
+		p.typeIn("#reason", "once more")
+	}
 	p.follow(`button[type=submit].big`, `/deploys/\d+`)
 	return p.deployID()
 }
@@ -150,7 +153,7 @@ func TestFailingDeployRollsBackOnOneClick(t *testing.T) {
 	d := theDemo(t)
 	p := newTab(t, d.url)
 	p.signIn(d, "/")
-	p.idle("api")
+	p.bring(d, "api", sample(t)["api"].RunningTag)
 	before, image := d.pods(t, "api"), d.image(t, "api")
 	if len(before) != 3 {
 		t.Fatalf("api has %d pods, want 3", len(before))

@@ -55,7 +55,15 @@ type Environment struct {
 	Namespace  string `json:"namespace"`
 	Kubeconfig string `json:"kubeconfig"` // empty: the ServiceAccount of the pod the portal runs in
 	Context    string `json:"context"`    // empty: the kubeconfig's current one
+	// AutoRollback says what follows a deploy that failed: "rollback" (also when empty) or "hold", which leaves it to a person.
+	AutoRollback string `json:"auto_rollback"`
 }
+
+// What AutoRollback may be.
+const (
+	Rollback = "rollback"
+	Hold     = "hold"
+)
 
 // App is one deployable thing. Only its name must be given.
 type App struct {
@@ -235,6 +243,9 @@ func (c *Config) checkEnvironments(add func(string, ...any)) {
 		seen[e.Name] = true
 		if !name.MatchString(e.Namespace) {
 			add("environments[%d].namespace: %q is no name of a namespace.", i, e.Namespace)
+		}
+		if a := e.AutoRollback; a != "" && a != Rollback && a != Hold {
+			add("environments[%d].auto_rollback: %q is neither %s nor %s.", i, a, Rollback, Hold)
 		}
 		if e.Kubeconfig == "" {
 			continue

@@ -24,7 +24,7 @@ func TestParse(t *testing.T) {
 url: https://deploy.example.org
 trusted_proxies: [10.42.0.0/16]
 gitea: {url: "https://git.example.org:3000/sub", user: portal, token_file: `+token+`}
-environments: [{name: prod, namespace: honeydue}]
+environments: [{name: prod, namespace: honeydue, auto_rollback: hold}, {name: staging, namespace: x}]
 apps:
 - {name: api, image: acme/api, containers: [api, migrate], migrations: [db/schema/, "*.up.sql"], stability: 20s}
 - {name: worker, migrations: []}
@@ -36,7 +36,8 @@ apps:
 	}
 	if c.Listen != "127.0.0.1:9999" || c.Gitea.Registry != "git.example.org:3000" || string(c.Gitea.Token) != "s3cret-canary" ||
 		c.Apps[0].Stability.Duration != 20*time.Second || c.Limit.Duration != 30*time.Minute || len(c.Proxies) != 1 ||
-		len(c.Apps[0].Migrations) != 2 || len(c.Apps[1].Migrations) != 0 {
+		len(c.Apps[0].Migrations) != 2 || len(c.Apps[1].Migrations) != 0 ||
+		c.Environments[0].AutoRollback != config.Hold || c.Environments[1].AutoRollback != "" {
 		t.Errorf("%+v", c)
 	}
 	asJSON, err := json.Marshal(c.Gitea.Token)
@@ -78,15 +79,15 @@ func TestAllProblemsAtOnce(t *testing.T) {
 listen: nowhere
 url: ftp://x
 gitea: {user: a}
-environments: [{name: Prod, namespace: ""}]
+environments: [{name: Prod, namespace: "", auto_rollback: perhaps}]
 apps: [{name: api, environments: [moon]}]
 tags: "["
 `), none)
 	var p config.Problems
-	if !errors.As(err, &p) || len(p) != 8 {
+	if !errors.As(err, &p) || len(p) != 9 {
 		t.Fatalf("%d problems:\n%v", len(p), err)
 	}
-	for i, want := range []string{"listen:", "url:", "tags:", "gitea.url:", "gitea: user and token_file", "environments[0].name", "environments[0].namespace", "apps[0].environments"} {
+	for i, want := range []string{"listen:", "url:", "tags:", "gitea.url:", "gitea: user and token_file", "environments[0].name", "environments[0].namespace", "environments[0].auto_rollback", "apps[0].environments"} {
 		if !strings.HasPrefix(p[i], want) {
 			t.Errorf("problem %d is %q, want %s", i, p[i], want)
 		}

@@ -17,7 +17,7 @@ func (s *Service) adopt(ctx context.Context, tx *sqlite.Tx, d *Deploy) error {
 	case err != nil:
 		return err
 	case !found:
-		return errs.New(errs.Conflict, "There is no change from outside to adopt in %s: somebody has decided already, or it has been undone.", d.Target)
+		return errs.New(errs.Conflict, "There is no change from outside to adopt in %s: somebody has decided already, or it has been undone. Nothing is left to do.", d.Target)
 	}
 	_, d.From, _, err = knownGood(ctx, tx, d.Target)
 	if err != nil {

@@ -5,12 +5,13 @@ import (
 	"errors"
 
 	"deployportal/internal/audit"
+	"deployportal/internal/auth"
 	"deployportal/internal/errs"
 	"deployportal/internal/sqlite"
 )
 
 // requestEntry is the entry that is written before anything else happens. That of an adoption tells all of it.
-func (s *Service) requestEntry(d Deploy, req Request) audit.Entry {
+func requestEntry(d Deploy, req Request) audit.Entry {
 	e := entryOf(d, req.Actor.Audit(), audit.DeployRequested, req.Actor.RequestID)
 	switch d.Kind {
 	case KindAdopt:
@@ -21,16 +22,21 @@ func (s *Service) requestEntry(d Deploy, req Request) audit.Entry {
 	return e
 }
 
-// reject writes the refusal down and gives it back; if it cannot be written, that is the answer.
+// reject writes down that a deploy was refused.
 func (s *Service) reject(ctx context.Context, req Request, cause error) error {
-	if errs.KindOf(cause) == errs.Internal && errors.Is(cause, context.Canceled) {
+	d := Deploy{Target: req.Target, Kind: KindDeploy, Reason: req.Reason, To: Version{Tag: req.Image}}
+	if req.Return != nil {
+		d.Kind, d.RollbackOf = KindRollback, req.Return.Deploy
+	}
+	return s.refuse(ctx, req.Actor, entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID), cause)
+}
+
+// refuse writes a refusal down as entry e and gives it back; if it cannot be written, that is the answer. Of nobody
+// nothing is written: the door's rate limit has answered for them, or must.
+func (s *Service) refuse(ctx context.Context, by auth.Actor, e audit.Entry, cause error) error {
+	if by.ID == "" || errs.KindOf(cause) == errs.Internal && errors.Is(cause, context.Canceled) {
 		return cause
 	}
-	d := Deploy{Target: req.Target, Reason: req.Reason, To: Version{Tag: req.Image}}
-	if req.Return != nil {
-		d.RollbackOf = req.Return.Deploy
-	}
-	e := entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID)
 	e.Outcome, e.Detail = "refused", errs.Public(cause)
 	err := s.db.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
 		_, err := audit.Append(ctx, tx, e)
@@ -44,7 +50,18 @@ func (s *Service) reject(ctx context.Context, req Request, cause error) error {
 
 // entryOf is the audit entry of something that happened to a deploy.
 func entryOf(d Deploy, actor audit.Actor, action, requestID string) audit.Entry {
-	return audit.Entry{Actor: actor, Action: action, App: d.Target.App, Env: d.Target.Env, DeployID: d.ID,
+	return audit.Entry{Actor: actor, Action: action, App: d.Target.App, Env: d.Target.Env, DeployID: d.ID, Subject: subjectOf(d),
 		Repository: d.To.Repository, FromTag: d.From.Tag, FromDigest: d.From.Digest, ToTag: d.To.Tag, ToDigest: d.To.Digest,
 		Reason: d.Reason, RequestID: requestID}
+}
+
+// subjectOf tells a rollback from a deploy in the log.
+func subjectOf(d Deploy) string {
+	switch {
+	case d.Automatic():
+		return "automatic rollback"
+	case d.Kind == KindRollback:
+		return "rollback"
+	}
+	return ""
 }

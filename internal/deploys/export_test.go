@@ -2,3 +2,6 @@ package deploys
 
 // CrashAt makes a service's runners stop dead where crash says so, as a killed process would.
 func CrashAt(s *Service, crash func(point string) bool) { s.crash = crash }
+
+// MarkBad marks a version as bad past the service.
+var MarkBad = putMark

@@ -219,7 +219,7 @@ func openChange(ctx context.Context, q sqlite.Querier, t Target) (c OutsideChang
 func (s *Service) change(ctx context.Context, t Target, id int64) (OutsideChange, error) {
 	list, err := listChanges(ctx, s.db, `id = ? AND app = ? AND env = ?`, id, t.App, t.Env)
 	if err == nil && len(list) == 0 {
-		err = errs.New(errs.NotFound, "There is no outside change %d of %s.", id, t)
+		err = errs.New(errs.NotFound, "There is no outside change %d of %s. Open the page again.", id, t)
 	}
 	if err != nil {
 		return OutsideChange{}, err
@@ -228,12 +228,18 @@ func (s *Service) change(ctx context.Context, t Target, id int64) (OutsideChange
 }
 
 // KnownGood gives what undoing an outside change of a target brings back: what the last deploy that succeeded, or was
-// adopted, made it run; where there is none, what had run, healthy, before the first change. ok is false when nothing
-// is known that ran well.
+// adopted, made it run; where there is none, what had run, healthy, before the first change; and where that is marked as
+// bad, what LastGood gives. ok is false when nothing is known that ran well.
 func (s *Service) KnownGood(ctx context.Context, t Target) (back ReturnTo, v Version, ok bool, err error) {
 	back, v, ok, err = knownGood(ctx, s.db, t)
-	if err != nil || ok && (back.Change == 0 || v.Healthy) {
-		return back, v, ok, err
+	if err == nil && ok && (back.Change == 0 || v.Healthy) {
+		var mark *BadImage
+		if mark, err = markOf(ctx, s.db, v); mark == nil {
+			return back, v, err == nil, err
+		}
+	}
+	if err != nil {
+		return ReturnTo{}, Version{}, false, err
 	}
 	newest, err := s.History(ctx, t, 0, 1)
 	if err != nil || len(newest) == 0 {

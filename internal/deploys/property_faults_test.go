@@ -53,10 +53,10 @@ func TestAnyOrderFindsTheFault(t *testing.T) {
 		found string
 	}{
 		"a patch before its record": {func(m *machine) {
-			m.plant = func(o *deploys.Options) { o.Registry = eager{m.registry, m} }
+			m.options = func(o *deploys.Options) { o.Registry = eager{m.registry, m} }
 		}, "without a durable intent"},
-		"an outcome without its entry": {write(`CREATE TRIGGER plant BEFORE INSERT ON audit_entries WHEN NEW.action = 'deploy.superseded'
-			BEGIN SELECT RAISE(IGNORE); END`), "is superseded, its entries: deploy.requested"},
+		"an outcome without its entry": {write(`CREATE TRIGGER plant BEFORE INSERT ON audit_entries WHEN NEW.action = 'deploy.errored'
+			BEGIN SELECT RAISE(IGNORE); END`), "is errored, its entries: deploy.requested"},
 		"a second active deploy": {write(`DROP INDEX deploys_one_active; DROP INDEX deploys_target;
 			CREATE TRIGGER plant AFTER UPDATE OF status ON deploys WHEN NEW.status = 'running' AND (SELECT count(*) FROM deploys WHERE finished_at IS NULL) > 1
 			BEGIN UPDATE deploys SET app = NEW.app WHERE finished_at IS NULL; END`), "more than one active deploy"},

@@ -77,8 +77,10 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				}
 			}
 		},
+		"new pods": func(t *rapid.T) { m.ask(t, deploys.Request{Target: target(t), Restart: true, Actor: ana}) },
+		"adopt":    func(t *rapid.T) { m.ask(t, deploys.Request{Target: target(t), Adopt: true, Actor: ana}) },
 		"crash": func(t *rapid.T) {
-			m.crashAt = rapid.SampledFrom([]string{"pending", "running", "patched", "recorded", "outcome"}).Draw(t, "point")
+			m.crashAt = rapid.SampledFrom([]string{"pending", "running", "patched", "recorded", "outcome", "answered"}).Draw(t, "point")
 		},
 		"restart": func(*rapid.T) { m.restart() },
 		"outside change": func(t *rapid.T) {
@@ -247,10 +249,14 @@ func (m *machine) check(t *rapid.T) {
 	m.mu.Lock()
 	landed := maps.Clone(m.landed)
 	m.mu.Unlock()
-	for _, row := range m.texts(`SELECT id || ' ' || status FROM deploys ORDER BY id`) {
+	for _, row := range m.texts(`SELECT id || ' ' || status || ' ' || kind FROM deploys ORDER BY id`) {
 		id, status, _ := strings.Cut(row, " ")
+		status, kind, _ := strings.Cut(status, " ")
 		want := audit.DeployRequested
-		if deploys.Status(status).IsTerminal() {
+		switch {
+		case kind == string(deploys.KindAdopt):
+			want = audit.ChangeAdopted
+		case deploys.Status(status).IsTerminal():
 			want += " deploy." + status
 		}
 		if actions[id] != want {
@@ -259,7 +265,8 @@ func (m *machine) check(t *rapid.T) {
 		delete(actions, id)
 		var n int64
 		_, _ = fmt.Sscan(id, &n)
-		if landed[n] && status == string(deploys.Errored) || !landed[n] && (status == string(deploys.Succeeded) || status == string(deploys.Failed)) {
+		if landed[n] && (status == string(deploys.Errored) || kind == string(deploys.KindAdopt)) ||
+			!landed[n] && kind != string(deploys.KindAdopt) && (status == string(deploys.Succeeded) || status == string(deploys.Failed)) {
 			t.Fatalf("deploy %s is %s; its patch changed the cluster: %t", id, status, landed[n])
 		}
 	}

@@ -23,6 +23,10 @@ type Request struct {
 	Actor    auth.Actor
 	Key      string // idempotency, scoped to actor and source: the same key gives the same deploy
 	Reason   string
+
+	// Of a rollback: what it does besides, with Reason or, where that is empty, with how the deploy it goes back from ended.
+	MarkBad    bool // marks what runs now as bad
+	LockTarget bool // locks the target until somebody unlocks it
 }
 
 // ReturnTo names what a rollback brings back.
@@ -72,7 +76,9 @@ func (r Request) check(tags *regexp.Regexp) error {
 	case asked != 1:
 		return errs.New(errs.Invalid, "Name one thing to do: an image, a deploy to return to, a restart, or a change to adopt.")
 	case r.Adopt && r.Replaces != 0:
-		return errs.New(errs.Invalid, "To adopt a change replaces no deploy.")
+		return errs.New(errs.Invalid, "To adopt a change replaces no deploy. Wait until the one under way is over.")
+	case r.Return == nil && (r.MarkBad || r.LockTarget):
+		return errs.New(errs.Invalid, "Only a rollback marks what ran as bad and locks behind it. Take off the ticks.")
 	case r.Image == "":
 		return nil
 	}
@@ -85,9 +91,9 @@ func checkImage(image string, tags *regexp.Regexp) error {
 	case digestPattern.MatchString(image), tags.MatchString(image):
 		return nil
 	case len(image) > 128:
-		return errs.New(errs.Invalid, "A tag has at most 128 characters.")
+		return errs.New(errs.Invalid, "A tag has at most 128 characters. Choose one from the list of images.")
 	}
-	return errs.New(errs.Invalid, "The tag %q is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow.", image)
+	return errs.New(errs.Invalid, "The tag %q is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow. Push the image under the SHA of its commit.", image)
 }
 
 // deployedVersion is what a deploy of img makes the app run.

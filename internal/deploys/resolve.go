@@ -32,15 +32,15 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) 
 	case err != nil:
 		return err
 	case back.Target != req.Target:
-		return errs.New(errs.Invalid, "Deploy %d was of %s, not of %s.", back.ID, back.Target, req.Target)
+		return errs.New(errs.Invalid, "Deploy %d was of %s, not of %s. Choose one of this app's history.", back.ID, back.Target, req.Target)
 	case req.Return.Before && back.CanReturnBefore():
 		d.To = back.From
 	case !req.Return.Before && back.CanReturnTo():
 		d.To = back.To
 	case req.Return.Before:
-		return errs.New(errs.Invalid, "What ran before deploy %d was not healthy, so nothing goes back to it.", back.ID)
+		return errs.New(errs.Invalid, "What ran before deploy %d was not healthy, so nothing goes back to it. Choose another image.", back.ID)
 	default:
-		return errs.New(errs.Invalid, "Deploy %d did not succeed, so nothing goes back to it.", back.ID)
+		return errs.New(errs.Invalid, "Deploy %d did not succeed, so nothing goes back to it. Choose another image.", back.ID)
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (s *Service) resolveChange(ctx context.Context, req Request, d *Deploy) err
 	case err != nil:
 		return err
 	case !c.From.Healthy || len(c.From.Images) == 0:
-		return errs.New(errs.Invalid, "What ran before that change was not seen healthy, so nothing goes back to it.")
+		return errs.New(errs.Invalid, "What ran before that change was not seen healthy, so nothing goes back to it. Choose another image.")
 	}
 	d.RollbackOf, d.To = 0, c.From
 	return nil
@@ -65,7 +65,7 @@ func (s *Service) compare(ctx context.Context, app App, req Request, d *Deploy) 
 		return err
 	}
 	if !r.Exists {
-		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s.", app.Workload, app.Namespace)
+		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s. Create it, or correct the configuration of %s.", app.Workload, app.Namespace, app.App)
 	}
 	for name := range d.To.Images {
 		if err := lacks(app, r, name); err != nil {
@@ -94,9 +94,9 @@ func (s *Service) compare(ctx context.Context, app App, req Request, d *Deploy) 
 	undoes := req.Return != nil && req.Return.Before && d.To.Restarted != d.From.Restarted // a restart, of the same image
 	if !undoes && same(d.To, d.From) {
 		if d.From.Healthy {
-			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent. Restart it to get new pods.", d.Target, d.To.Short())
+			return errs.New(errs.Invalid, "%s already runs %s. Nothing was sent. Choose another image, or restart it to get new pods.", d.Target, d.To.Short())
 		}
-		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent. Restart it to get new pods.", d.Target, d.To.Short())
+		return errs.New(errs.Invalid, "%s is already set to %s, though it is not healthy. Setting it again would change nothing, so nothing was sent. Roll back, choose another image, or restart it to get new pods.", d.Target, d.To.Short())
 	}
 	return nil
 }

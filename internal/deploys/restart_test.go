@@ -62,7 +62,7 @@ func TestRestartRefusals(t *testing.T) {
 		w.refused(seen, errs.Conflict, "does not run what you were shown")
 		w.deploy(deployOf(api, "abc1234"))
 		w.refused(restartOf(api), errs.Conflict, "is being deployed already")
-		w.refused(deployOf(admin, first), errs.Invalid, "Restart it to get new pods")
+		w.refused(deployOf(admin, first), errs.Invalid, "restart it to get new pods")
 	})
 }
 

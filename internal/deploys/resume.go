@@ -13,7 +13,11 @@ import (
 
 // resume takes up one open row after a start, by the crash table of ARCHITECTURE.md.
 func (s *Service) resume(d Deploy) {
-	if d.Status == Pending {
+	switch {
+	case d.Status == Pending && d.Automatic():
+		s.takeUp(d)
+		return
+	case d.Status == Pending:
 		s.drop(d)
 		return
 	}

@@ -2,16 +2,12 @@ package deploys
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
-	"deployportal/internal/audit"
-	"deployportal/internal/auth"
 	"deployportal/internal/errs"
-	"deployportal/internal/foreign"
 	"deployportal/internal/sqlite"
 )
 
@@ -127,12 +123,15 @@ func (r *run) deploy() error {
 		return errStopped
 	}
 	look := func(context.Context, Target) (Rollout, error) { return r.s.cluster.Rollout(r.d.Target) }
-	if r.took { // the caches may not have its patch yet
+	if r.took || r.d.Automatic() { // the caches may not have its patch yet, nor what a person has done meanwhile
 		look = r.s.cluster.Live
 	}
 	seen, err := look(r.ctx, r.d.Target)
 	if err != nil {
 		return r.errored(err)
+	}
+	if err := r.undisturbed(seen); err != nil {
+		return r.finish(outcome{status: Superseded, sentence: errs.Public(err), now: &seen})
 	}
 	if err := r.begin(seen); err != nil {
 		return err
@@ -306,82 +305,4 @@ func (r *run) sleep(d time.Duration) bool {
 	case <-r.ctx.Done():
 		return false
 	}
-}
-
-// errored ends a deploy that could not be done. It never returns nil: the run is over.
-func (r *run) errored(err error) error {
-	if r.ctx.Err() != nil {
-		return errStopped
-	}
-	if errs.KindOf(err) == errs.Internal {
-		r.s.log.Error("a deploy could not be done", "deploy", r.d.ID, "err", err)
-	}
-	if err := r.finish(outcome{status: Errored, sentence: errs.Public(err)}); err != nil {
-		return err
-	}
-	return errStopped
-}
-
-// outcome is how a deploy ends.
-type outcome struct {
-	status    Status
-	sentence  string
-	note      string
-	cause     *Cause
-	look      look        // the last one before it
-	now       *Rollout    // superseded: what somebody else made of the workload; nil else
-	actor     audit.Actor // who ended it; the zero value: the portal's runner
-	requestID string
-}
-
-// finish is step 11: one transaction with the status, the last event and the audit entry.
-func (r *run) finish(o outcome) error {
-	if r.s.crash("outcome") {
-		return errStopped
-	}
-	err := r.persist(func(ctx context.Context, tx *sqlite.Tx) error { return r.s.end(ctx, tx, r.d, o) })
-	if err != nil {
-		return err
-	}
-	r.d.Status = o.status
-	return nil
-}
-
-var outcomeAction = map[Status]string{
-	Succeeded: audit.DeploySucceeded, Failed: audit.DeployFailed, Errored: audit.DeployErrored, Superseded: audit.DeploySuperseded,
-}
-
-// end writes an outcome inside tx.
-func (s *Service) end(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome) error {
-	if o.actor.ID == "" {
-		o.actor = auth.System("runner").Audit()
-	}
-	if err := s.view(ctx, tx, d.ID, o.look); err != nil {
-		return err
-	}
-	if _, err := appendEvent(ctx, tx, d.ID, EventStep, foreign.Line(string(o.status)+": "+o.sentence, 1000)); err != nil {
-		return err
-	}
-	cause, err := json.Marshal(o.cause)
-	if err != nil {
-		return fmt.Errorf("json.Marshal(cause): %w", err)
-	}
-	err = move(ctx, tx, d.ID, o.status, `finished_at = ?, sentence = ?, note = ?, cause = ?`, tx.Now,
-		foreign.Line(o.sentence, 2000), foreign.Line(o.note, 2000), string(cause))
-	if err != nil {
-		return err
-	}
-	e := entryOf(d, o.actor, outcomeAction[o.status], o.requestID)
-	e.Reason, e.Outcome, e.Detail = "", string(o.status), o.sentence
-	if o.cause != nil {
-		e.Detail = o.cause.Title + ": " + o.sentence
-	}
-	if o.note != "" {
-		e.Detail += " (" + o.note + ")"
-	}
-	entry, err := audit.Append(ctx, tx, e)
-	if err != nil || o.now == nil {
-		return err
-	}
-	return overtaken(ctx, tx, d, *o.now, entry.Seq)
 }

@@ -22,12 +22,14 @@ import (
 	"deployportal/internal/sqlite"
 )
 
-// Options are what a Service is made of. All but Tags, Log and Retry are needed.
+// Options are what a Service is made of. All but Commits, Hold, Tags, Log and Retry are needed.
 type Options struct {
 	DB       *sqlite.DB
 	Cluster  Cluster
 	Registry Registry
 	Policy   Policy
+	Commits  Commits        // nil: no failure is rolled back by itself, for migrations cannot be told
+	Hold     []string       // environments in which no failure is rolled back by itself
 	Tags     *regexp.Regexp // what a tag must look like; nil: TagPattern
 	Log      *slog.Logger   // nil: slog.Default
 	Retry    time.Duration  // between tries to write an outcome or to read an unreachable cluster; 0: 5 s
@@ -39,6 +41,8 @@ type Service struct {
 	cluster  Cluster
 	registry Registry
 	policy   Policy
+	commits  Commits
+	hold     map[string]bool
 	tags     *regexp.Regexp
 	log      *slog.Logger
 	retry    time.Duration
@@ -57,9 +61,12 @@ type Service struct {
 // New makes a Service. Nothing runs before Run.
 func New(o Options) *Service {
 	s := &Service{
-		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, tags: o.Tags, log: o.Log, retry: o.Retry,
+		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
 		hub: newHub(), runs: map[Target]*run{}, resuming: map[Target]bool{}, troubles: map[int64]string{},
 		crash: func(string) bool { return false },
+	}
+	for _, env := range o.Hold {
+		s.hold[env] = true
 	}
 	if s.tags == nil {
 		s.tags = TagPattern
@@ -87,10 +94,10 @@ func (s *Service) CheckImage(image string) error { return checkImage(image, s.ta
 // cannot be written, the answer is Unavailable. The same Key gives the same deploy.
 func (s *Service) Start(ctx context.Context, req Request) (Deploy, error) {
 	d, err := s.start(ctx, req)
-	if err == nil || req.Actor.ID == "" { // nobody: the door's rate limit has answered for it, or must
-		return d, err
+	if err != nil {
+		return Deploy{}, s.reject(ctx, req, err)
 	}
-	return Deploy{}, s.reject(ctx, req, err)
+	return d, nil
 }
 
 func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
@@ -184,34 +191,55 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 			*d = same
 			return errAgain
 		}
-		if err := s.vacate(ctx, tx, req, d); err != nil {
-			return err
-		}
-		var err error
-		if d.ID, err = nextID(ctx, tx); err != nil {
-			return err
-		}
-		if req.Adopt {
-			if err := s.adopt(ctx, tx, d); err != nil {
-				return err
-			}
-		}
-		if req.Restart {
-			d.To.Restarted = mark(tx.Now.Time)
-		}
-		entry, err := audit.Append(ctx, tx, s.requestEntry(*d, req))
+		passed, err := passLock(ctx, tx, req, d.Kind)
 		if err != nil {
 			return err
 		}
-		d.AuditSeq, d.AuditHash, d.Created = entry.Seq, entry.Hash, tx.Now.Time
-		if err := insert(ctx, tx, d, req.Key); err != nil {
+		if err := heedMark(ctx, tx, req, d.To); err != nil {
 			return err
 		}
-		if d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d)); err != nil || !req.Adopt {
+		if err := s.vacate(ctx, tx, req, d); err != nil {
 			return err
 		}
-		return adopted(ctx, tx, d)
+		switch d.Kind {
+		case KindAdopt:
+			err = s.adopt(ctx, tx, d)
+		case KindRestart:
+			d.To.Restarted = mark(tx.Now.Time)
+		}
+		if err != nil {
+			return err
+		}
+		e := requestEntry(*d, req)
+		if passed != "" {
+			e.Detail = passed
+		}
+		if err := enter(ctx, tx, d, e, req.Key); err != nil {
+			return err
+		}
+		if d.Kind == KindAdopt {
+			return adopted(ctx, tx, d)
+		}
+		return aftermath(ctx, tx, req, *d)
 	})
+}
+
+// enter writes the row of a new deploy, the entry e that says who asked for it, and its first event.
+func enter(ctx context.Context, tx *sqlite.Tx, d *Deploy, e audit.Entry, key string) (err error) {
+	if d.ID, err = nextID(ctx, tx); err != nil {
+		return err
+	}
+	e.DeployID = d.ID
+	entry, err := audit.Append(ctx, tx, e)
+	if err != nil {
+		return err
+	}
+	d.AuditSeq, d.AuditHash, d.Created = entry.Seq, entry.Hash, tx.Now.Time
+	if err := insert(ctx, tx, d, key); err != nil {
+		return err
+	}
+	d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))
+	return err
 }
 
 // holder gives the active deploy that a request is to replace, if any, or refuses and names the one that holds the target.
@@ -223,7 +251,7 @@ func holder(ctx context.Context, q sqlite.Querier, req Request) (active Deploy, 
 	case !found && req.Replaces != 0:
 		return active, false, errs.New(errs.Conflict, "Deploy %d, which this one was to replace, is over. Look again and confirm anew.", req.Replaces)
 	case found && active.ID != req.Replaces:
-		return active, false, errs.New(errs.Conflict, "%s is being deployed already: deploy %d to %s, asked for by %s at %s.",
+		return active, false, errs.New(errs.Conflict, "%s is being deployed already: deploy %d to %s, asked for by %s at %s. Wait until it is over, or take its place.",
 			req.Target, active.ID, active.To.Short(), active.ActorName, clock(active.Created))
 	}
 	return active, found, nil

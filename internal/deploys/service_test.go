@@ -33,13 +33,14 @@ type world struct {
 	cluster  *deploystest.Cluster
 	registry *deploystest.Registry
 	svc      *deploys.Service
+	commits  *deploystest.Commits
+	options  func(*deploys.Options) // changes those of the next start
 	stop     func()
-	plant    func(*deploys.Options) // a fault; nil: none
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, path: filepath.Join(t.TempDir(), "portal.db"), registry: deploystest.NewRegistry(),
+	w := &world{T: t, path: filepath.Join(t.TempDir(), "portal.db"), registry: deploystest.NewRegistry(), commits: &deploystest.Commits{},
 		cluster: deploystest.NewCluster(time.Now, api, admin)}
 	w.open()
 	w.start(nil)
@@ -56,9 +57,9 @@ func (w *world) open() {
 
 // start runs a new service on the same database and cluster; crash, when not nil, stops its runners dead at a point.
 func (w *world) start(crash func(string) bool) {
-	o := deploys.Options{DB: w.db, Cluster: w.cluster, Registry: w.registry, Policy: auth.Policy{}}
-	if w.plant != nil {
-		w.plant(&o)
+	o := deploys.Options{DB: w.db, Cluster: w.cluster, Registry: w.registry, Policy: auth.Policy{}, Commits: w.commits}
+	if w.options != nil {
+		w.options(&o)
 	}
 	w.svc = deploys.New(o)
 	if crash != nil {

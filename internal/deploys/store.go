@@ -131,7 +131,7 @@ func appendEvent(ctx context.Context, tx *sqlite.Tx, id int64, kind EventKind, t
 func (s *Service) Get(ctx context.Context, id int64) (Deploy, error) {
 	d, found, err := get(ctx, s.db, `id = ?`, id)
 	if err == nil && !found {
-		return d, errs.New(errs.NotFound, "There is no deploy %d.", id)
+		return d, errs.New(errs.NotFound, "There is no deploy %d.", id) // word for word what a door says of one that is hidden
 	}
 	d.Trouble = s.trouble(id)
 	return d, err
@@ -184,19 +184,26 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 }
 
 // LastGood gives what a rollback goes back to, as seen from deploy d: what ran, healthy, when d was asked for, else the
-// newest earlier image that succeeded or ran healthy; never the image of d itself. ok is false when nothing is known.
+// newest earlier image that succeeded or ran healthy; never the image of d itself nor one marked as bad. ok is false when
+// nothing is known.
 func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
 	const page = 50
 	if d.Kind == KindRestart && d.Status != Succeeded { // it brought no image: another one would not undo it
-		return ReturnTo{Deploy: d.ID, Before: true}, d.From, d.CanReturnBefore(), nil
+		if mark, err := markOf(ctx, s.db, d.From); err != nil || mark == nil {
+			return ReturnTo{Deploy: d.ID, Before: true}, d.From, err == nil && d.CanReturnBefore(), err
+		}
 	}
 	for candidates := []Deploy{d}; ; {
 		for _, c := range candidates {
 			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, d.To) {
-				return ReturnTo{Deploy: c.ID}, c.To, true, nil
+				if mark, err := markOf(ctx, s.db, c.To); err != nil || mark == nil {
+					return ReturnTo{Deploy: c.ID}, c.To, err == nil, err
+				}
 			}
 			if c.CanReturnBefore() && !alike(c.From, d.To) {
-				return ReturnTo{Deploy: c.ID, Before: true}, c.From, true, nil
+				if mark, err := markOf(ctx, s.db, c.From); err != nil || mark == nil {
+					return ReturnTo{Deploy: c.ID, Before: true}, c.From, err == nil, err
+				}
 			}
 		}
 		candidates, err = s.History(ctx, d.Target, candidates[len(candidates)-1].ID, page)

@@ -13,12 +13,14 @@ var doors = map[string]string{
 
 func requested(d Deploy) string {
 	what := "asked for " + d.To.Short()
-	switch d.Kind {
-	case KindRollback:
+	switch {
+	case d.Automatic():
+		return fmt.Sprintf("goes back to %s by itself: %s", d.To.Short(), d.Reason)
+	case d.Kind == KindRollback:
 		what = "asked to go back to " + d.To.Short()
-	case KindRestart:
+	case d.Kind == KindRestart:
 		what = "asked for a restart of " + d.To.Short()
-	case KindAdopt:
+	case d.Kind == KindAdopt:
 		what = "adopted " + d.To.Short()
 	}
 	return fmt.Sprintf("%s %s %s", d.ActorName, what, doors[d.Source])

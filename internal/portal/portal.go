@@ -70,8 +70,8 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 		return err
 	}
 	p.hook = p.gitea.Hook(string(cfg.Gitea.WebhookSecret), p.cluster.Apps)
-	p.deploys = deploys.New(deploys.Options{DB: p.store.db, Cluster: p.cluster, Registry: p.gitea, Policy: auth.Policy{},
-		Tags: cfg.TagPattern, Log: p.log})
+	p.deploys = deploys.New(deploys.Options{DB: p.store.db, Cluster: p.cluster, Registry: p.gitea, Commits: p.gitea, Policy: auth.Policy{},
+		Hold: holds(cfg), Tags: cfg.TagPattern, Log: p.log})
 	p.web, err = web.New(web.Options{Deploys: p.deploys, Cluster: clusterView{p.cluster}, Catalog: p.gitea, Accounts: p.store.Accounts,
 		Policy: auth.Policy{}, Store: p.store.db, GiteaHook: p.hook, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
 		Version: version, Log: p.log})
@@ -82,6 +82,16 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 		return errs.Wrap(err, errs.Conflict, "The portal cannot listen on %s: is the port taken?", cfg.Listen)
 	}
 	return nil
+}
+
+// holds lists the environments in which a failure is left to people.
+func holds(cfg *config.Config) (envs []string) {
+	for _, e := range cfg.Environments {
+		if e.AutoRollback == config.Hold {
+			envs = append(envs, e.Name)
+		}
+	}
+	return envs
 }
 
 // mayListen refuses to open a portal to the network that nobody has an account for: whoever came first would be told

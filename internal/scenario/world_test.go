@@ -74,7 +74,7 @@ func (w *world) serve(t *testing.T, binary, database string, apps []string, cont
 		if kubeconfig == "" {
 			kubeconfig = ns.PortalKubeconfig // one ServiceAccount has its rights in every namespace
 		}
-		fmt.Fprintf(&environments, "- {name: %s, namespace: %s, kubeconfig: %q}\n", key, ns.Name, kubeconfig)
+		fmt.Fprintf(&environments, "- {name: %s, namespace: %s, kubeconfig: %q, auto_rollback: hold}\n", key, ns.Name, kubeconfig)
 		fmt.Fprintf(&list, "- {name: %s, image: acme/%s, environments: [%s], workload: api, containers: [%s]}\n",
 			key, key, key, strings.Join(append([]string{"api"}, containers[key]...), ", "))
 	}

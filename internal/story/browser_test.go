@@ -111,7 +111,7 @@ func (p *page) fields(form string) (action string, fields url.Values) {
 		p.t.Fatalf("%s has %d forms %q, status %d:\n%s", p.path, f.Length(), form, p.status, p.text("body"))
 	}
 	fields = url.Values{}
-	f.Find("input[name]").Each(func(_ int, s *goquery.Selection) { fields.Add(s.AttrOr("name", ""), s.AttrOr("value", "")) })
+	f.Find("input[name]:not([type=checkbox]), input[checked]").Each(func(_ int, s *goquery.Selection) { fields.Add(s.AttrOr("name", ""), s.AttrOr("value", "")) })
 	return f.AttrOr("action", p.path), fields
 }
 

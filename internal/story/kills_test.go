@@ -51,10 +51,7 @@ func TestCrash(t *testing.T) {
 func TestCrashFindsTheFault(t *testing.T) {
 	t.Parallel()
 	for kind, fault := range map[string]edit{
-		wrongIntent: {"internal/deploys/service.go", "d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))\n\t\treturn err", `
-			if d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d)); err != nil {
-				return err
-			}
+		wrongIntent: {"internal/deploys/service.go", "return aftermath(ctx, tx, req, *d)", `
 			seen, err := s.cluster.Live(ctx, d.Target)
 			if err != nil {
 				return err

@@ -50,6 +50,7 @@ type world struct {
 	opts      []kubetest.Option // of the Deployment; without any it has no probes
 	apps      string            // of the configuration
 	envs      string            // more of them
+	failure   string            // what follows one: hold, or rollback
 	proc      *process
 	ana       *browser
 	db        *sqlite.DB
@@ -76,7 +77,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 // newStage makes a world without an app in the cluster, in which no portal runs yet.
 func newStage(t testing.TB, change ...func(*world)) *world {
 	t.Helper()
-	w := &world{t: t, all: t, ns: kubetest.Need(t).Namespace(t), dir: t.TempDir(), stability: "1s", apps: "[{name: api, image: acme/api}]"}
+	w := &world{t: t, all: t, ns: kubetest.Need(t).Namespace(t), dir: t.TempDir(), stability: "1s", failure: "hold", apps: "[{name: api, image: acme/api}]"}
 	w.gitea = giteatest.New(giteatest.Options{Accounts: []giteatest.Account{{Name: "portal", Token: giteaToken}}})
 	server := httptest.NewServer(w.gitea.Handler())
 	t.Cleanup(server.Close)
@@ -99,11 +100,11 @@ listen: 127.0.0.1:0
 database: %[1]q
 gitea: {url: %[2]q, user: portal, token_file: %[8]q}
 environments:
-- {name: prod, namespace: %[3]s, kubeconfig: %[4]q}
+- {name: prod, namespace: %[3]s, kubeconfig: %[4]q, auto_rollback: %[9]s}
 %[5]s
 apps: %[6]s
 stability: %[7]s
-`, w.path("portal.db"), server.URL, w.ns.Name, w.gate.kubeconfig(t, w.ns), w.envs, w.apps, w.stability, w.path("token"))))
+`, w.path("portal.db"), server.URL, w.ns.Name, w.gate.kubeconfig(t, w.ns), w.envs, w.apps, w.stability, w.path("token"), w.failure)))
 	return w
 }
 

@@ -190,6 +190,7 @@ type catalog struct {
 	mu      sync.Mutex
 	down    error
 	digests map[string]string // by tag
+	touched []string          // files of migrations between any two commits
 	list    deploys.List
 	bell    chan struct{}
 }
@@ -249,10 +250,6 @@ func (c *catalog) CI(context.Context, string, ...string) (map[string]deploys.CI,
 	return nil, c.fault()
 }
 
-func (c *catalog) Migrations(context.Context, string, string, string, ...string) (deploys.Migrations, error) {
-	return deploys.Migrations{}, c.fault()
-}
-
 func (c *catalog) Range(_ context.Context, _, from, to string) (deploys.Range, error) {
 	if err := c.fault(); err != nil {
 		return deploys.Range{}, err
@@ -270,6 +267,11 @@ func (c *catalog) Resolve(_ context.Context, repo, ref string) (deploys.Image, e
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	digest, ok := c.digests[ref]
+	for _, d := range c.digests {
+		if d == ref {
+			digest, ok = d, true
+		}
+	}
 	if !ok {
 		return deploys.Image{}, errs.New(errs.NotFound, "The registry has no tag %s in %s.", ref, repo)
 	}
@@ -278,6 +280,15 @@ func (c *catalog) Resolve(_ context.Context, repo, ref string) (deploys.Image, e
 
 func (c *catalog) Configs(context.Context, string, string) ([]string, error) {
 	return nil, errs.New(errs.NotFound, "There is no such manifest.")
+}
+
+// Migrations implements Catalog and deploys.Commits.
+func (c *catalog) Migrations(context.Context, string, string, string, ...string) (deploys.Migrations, error) {
+	var m deploys.Migrations
+	for _, path := range c.touched {
+		m.Behind = append(m.Behind, deploys.Touched{Path: path})
+	}
+	return m, c.fault()
 }
 
 func (c *catalog) Watch() (<-chan struct{}, func()) { return c.bell, func() {} }
@@ -297,6 +308,18 @@ func (c *catalog) push(letter string) {
 // Logs implements deploys.Cluster: no container says anything here.
 func (c *cluster) Logs(context.Context, deploys.Target, string, string, bool) ([]string, error) {
 	return nil, errs.New(errs.NotFound, "There is no log.")
+}
+
+// Reused implements Cluster: the ReplicaSet with these images, as templates have nothing else here.
+func (k *cluster) Reused(t deploys.Target, images map[string]string) (string, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, rs := range k.at[t].ReplicaSets {
+		if rs.Template == images["main"] {
+			return rs.Name, true
+		}
+	}
+	return "", false
 }
 
 // Differences implements deploys.Cluster: templates differ in nothing but the image here.

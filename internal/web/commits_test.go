@@ -215,6 +215,7 @@ func TestAppStreamFollowsCI(t *testing.T) {
 	for !strings.Contains(s.until("").data, "CI running") {
 		continue
 	}
+	<-g.client.Ask(g.cluster.apps[2], tagOf("a")) // all that was asked before is answered: what is asked now is asked anew
 	g.fake.SetStatus("acme/api", tagOf("c"), giteatest.Status{Context: "e2e", State: "success"})
 	g.later.Store(int64(g.server.times.ask))
 	hand.tick(g.server.times.ask)
@@ -227,7 +228,7 @@ func TestAppStreamFollowsCI(t *testing.T) {
 func TestConfirmRefusesOtherTags(t *testing.T) {
 	p := newPortal(t, nil, nil)
 	dan := p.as(deployer)
-	const why = `The tag "latest" is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow.`
+	const why = `The tag "latest" is not a commit SHA. Only images tagged with one are deployed: another tag can name something else tomorrow. Push the image under the SHA of its commit.`
 	a := dan.get("/apps/staging/api/confirm?image=latest")
 	if a.StatusCode != 200 || !strings.Contains(a.text("section[aria-labelledby=confirm-checks]"), why) || a.doc.Find("form button.big").Length() != 0 {
 		t.Errorf("%s %q", a.Status, a.text("main"))

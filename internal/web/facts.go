@@ -56,10 +56,14 @@ func (s *Server) gather(ctx context.Context, r rights) ([]targetFacts, error) {
 	if err != nil {
 		return nil, err
 	}
+	locks, err := s.Deploys.Locks(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []targetFacts
 	for _, app := range s.Cluster.Apps() {
 		if slices.Contains(r.envs, app.Env) {
-			out = append(out, s.factsOf(app, recorded{active, latest, changes}, r.deploy[app.Env]))
+			out = append(out, s.factsOf(app, recorded{active, latest, changes, locks}, r.deploy[app.Env]))
 		}
 	}
 	return out, nil
@@ -87,13 +91,18 @@ func (s *Server) target(ctx context.Context, t deploys.Target, mayDeploy bool) (
 	if err != nil {
 		return targetFacts{}, err
 	}
-	return s.factsOf(app, recorded{active, latest, changes}, mayDeploy), nil
+	locks, err := s.Deploys.Locks(ctx)
+	if err != nil {
+		return targetFacts{}, err
+	}
+	return s.factsOf(app, recorded{active, latest, changes, locks}, mayDeploy), nil
 }
 
 // recorded is what the store knows of targets.
 type recorded struct {
 	active, latest map[deploys.Target]deploys.Deploy
 	changes        map[deploys.Target]deploys.OutsideChange
+	locks          []deploys.Lock
 }
 
 func (s *Server) factsOf(app deploys.App, known recorded, mayDeploy bool) targetFacts {
@@ -104,6 +113,11 @@ func (s *Server) factsOf(app deploys.App, known recorded, mayDeploy bool) target
 	if c, ok := known.changes[app.Target]; ok {
 		t.Change = &c
 	}
+	for _, l := range known.locks {
+		if l.Scope.Covers(app.Target) {
+			t.Locks = append(t.Locks, l)
+		}
+	}
 	r, err := s.Cluster.Rollout(app.Target)
 	switch {
 	case err != nil:
@@ -113,6 +127,7 @@ func (s *Server) factsOf(app deploys.App, known recorded, mayDeploy bool) target
 		t.Trouble = s.staleFault(app.Env, r)
 	}
 	d, deployed := known.latest[app.Target]
+	t.Latest = d
 	switch {
 	case err == nil && r.Exists:
 		t.Running = deploys.RunningVersion(app, r)

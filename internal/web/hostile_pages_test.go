@@ -38,7 +38,7 @@ var (
 	pages = []component{
 		frame, of("Account", templates.Account), of("App", templates.App), of("At", templates.At), of("Audit", templates.Audit),
 		of("Board", templates.Board), of("Confirm", templates.Confirm), of("Deploy", templates.Deploy), of("Entry", templates.Entry),
-		of("Error", templates.Error), of("Find", templates.Find), of("History", templates.History), of("People", templates.People),
+		of("Error", templates.Error), of("Find", templates.Find), of("History", templates.History), of("Locks", templates.Locks), of("People", templates.People),
 		of("SignIn", templates.SignIn),
 	}
 	messages = []component{

@@ -22,7 +22,7 @@ func asked(s string) map[string]string {
 		"image": "/apps/prod/api/confirm?image=" + q, "rollback": "/apps/prod/api/confirm?rollback_to=" + q,
 		"replaces": "/apps/prod/api/confirm?image=" + q + "&replaces=" + q, "deploy": "/deploys/" + p, "entry": "/audit/" + p,
 		"filters": "/audit?app=" + q + "&env=" + q + "&actor=" + q + "&action=" + q + "&outcome=" + q + "&sha=" + q,
-		"times":   "/audit?from=" + q + "&to=" + q, "before": "/audit?before=" + q, "at": "/audit/at?time=" + q, "next": "/sign-in?next=" + q, "none": "/" + p,
+		"times":   "/audit?from=" + q + "&to=" + q, "before": "/audit?before=" + q, "at": "/audit/at?time=" + q, "lock": "/locks?at=" + q, "next": "/sign-in?next=" + q, "none": "/" + p,
 	}
 }
 
@@ -98,7 +98,8 @@ func TestHostileForms(t *testing.T) {
 		}
 		a2 := ana.post(templates.PersonURL("gina", templates.PersonRole), url.Values{"role": {s}, "env": {s}})
 		a3 := ana.post(templates.PersonURL(strings.ReplaceAll(s, "/", ""), templates.PersonDisable), nil)
-		for _, a := range []response{a, a2, a3} {
+		a4 := ana.post(templates.LocksURL, url.Values{"at": {s + "/" + s}, "for": {s}, "reason": {s}})
+		for _, a := range []response{a, a2, a3, a4} {
 			if harm := foreigntest.Harm(a.doc.Text()); harm != "" || a.StatusCode >= 500 {
 				t.Errorf("%.40q: %s shows %s", s, a.Status, harm)
 			}

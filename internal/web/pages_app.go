@@ -77,11 +77,15 @@ func (s *Server) appLive(ctx context.Context, t targetFacts) (templates.AppLiveP
 		}
 	}
 	t.Commit = s.commit(t.App, t.Running) // the list may just have brought it
-	p := appView(t, s.Catalog.About(t.App, t.Running.Tag), deployed)
-	if p.Outside, err = s.outside(ctx, t); err != nil {
+	bad, err := s.badImages(ctx, t.App.Repository)
+	if err != nil {
+		return templates.AppLiveProps{}, err
+	}
+	p := appView(t, s.Catalog.About(t.App, t.Running.Tag), deployed, bad)
+	if p.Outside, err = s.outside(ctx, t, bad); err != nil {
 		return p, err
 	}
-	p.History, _, _ = s.spans(past, changes, t, time.Time{})
+	p.History, _, _ = s.spans(past, changes, t, bad, time.Time{})
 	p.History = p.History[:min(len(p.History), 8)]
 	return p, nil
 }
@@ -116,9 +120,13 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	bad, err := s.badImages(ctx, t.App.Repository)
+	if err != nil {
+		return err
+	}
 	p := templates.HistoryProps{Page: s.pageIn(c, "What ran when: "+target.String(), target.Env), App: target.App}
 	var last int64
-	p.Spans, until, last = s.spans(past, changes, t, until)
+	p.Spans, until, last = s.spans(past, changes, t, bad, until)
 	if more {
 		q := url.Values{"before": {strconv.FormatInt(last, 10)}}
 		if !until.IsZero() {
@@ -131,7 +139,7 @@ func (s *Server) history(c echo.Context) error {
 
 // spans tells what ran when from deploys and outside changes, newest first. until is when the newest of them stopped to
 // run, zero for the newest of all; the one returned is that for the page of older ones, which begins below last.
-func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t targetFacts, until time.Time) (out []templates.Span, _ time.Time, last int64) {
+func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t targetFacts, bad badImages, until time.Time) (out []templates.Span, _ time.Time, last int64) {
 	commits := map[string]deploys.Commit{}
 	for _, d := range past {
 		commits[d.To.Tag] = s.commit(t.App, d.To)
@@ -143,6 +151,7 @@ func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t
 	newest := true
 	for i, d := range past {
 		last = d.ID
+		out[i].Bad = bad.of(d.To)
 		if d.Status != deploys.Succeeded || !newest {
 			continue
 		}

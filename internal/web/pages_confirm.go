@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
@@ -25,12 +26,15 @@ type wish struct {
 	replaces int64
 	reason   string
 	key      string
-	refused  error // why the last try did not succeed
+
+	markBad, lockTarget bool // the ticks of a rollback
+
+	refused error // why the last try did not succeed
 }
 
 func readWish(get func(string) string) (wish, error) {
 	w := wish{image: get("image"), rollback: get("rollback_to"), before: get("before") == "1", restart: get("restart") == "1",
-		reason: foreign.Line(get("reason"), maxReason), key: get("key")}
+		reason: foreign.Line(get("reason"), maxReason), key: get("key"), markBad: get("mark_bad") == "1", lockTarget: get("lock") == "1"}
 	asked := 0
 	for _, name := range []string{"image", "rollback_to", "restart", "change"} {
 		if get(name) != "" {
@@ -72,6 +76,7 @@ type offer struct {
 	between    deploys.Range
 	migrations deploys.Migrations
 	commits    *templates.Trouble // why some of this is not known
+	behind
 }
 
 func (s *Server) confirm(c echo.Context) error {
@@ -97,7 +102,7 @@ func (s *Server) drawConfirm(c echo.Context, status int, w wish) error {
 		return err
 	}
 	page := s.pageIn(c, "Confirm", o.target.App.Env)
-	p := confirmView(o, w)
+	p := confirmView(o, w, page.Now)
 	page.Title = p.Page.Title
 	p.Page, p.Who = page, page.User
 	return s.draw(c, status, templates.Confirm(p))
@@ -116,7 +121,7 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 	switch {
 	case w.restart:
 		o.to, o.commit = o.target.Running, o.target.Commit
-		return o, nil
+		return o, s.lookBehind(ctx, &o)
 	case w.rollback != "" || w.change != 0:
 		err = s.lookBack(ctx, w, &o)
 	default:
@@ -125,10 +130,15 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 	if err != nil {
 		return o, err
 	}
+	var both errgroup.Group
 	if o.lost == nil { // Gitea is the registry: who waited for the one need not wait for the other too
-		s.compare(ctx, &o)
+		both.Go(func() error {
+			s.compare(ctx, &o)
+			return nil
+		})
 	}
-	return o, nil
+	both.Go(func() error { return s.lookBehind(ctx, &o) })
+	return o, both.Wait()
 }
 
 // lookUp finds the image that a deploy is to bring.
@@ -195,7 +205,7 @@ func (s *Server) startDeploy(c echo.Context) error {
 		return err
 	}
 	req := deploys.Request{Target: targetOf(c), Image: w.image, Seen: deploys.Seen{From: get("seen_from"), To: get("seen_to")},
-		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason, Restart: w.restart}
+		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason, Restart: w.restart, MarkBad: w.markBad, LockTarget: w.lockTarget}
 	if w.change != 0 {
 		req.Return = &deploys.ReturnTo{Change: w.change}
 	}

@@ -25,7 +25,7 @@ func (s *Server) deploy(c echo.Context) error {
 	live := deployView(f)
 	p := templates.DeployProps{Page: s.pageIn(c, live.Mark.Word+": "+d.Target.String()+" to "+live.To.Short, d.Target.Env), Live: live}
 	p.Now = live.Now
-	if d.Active() {
+	if !f.settled() {
 		// After what is on the page: an event that came while it was read is sent once more rather than never.
 		p.Stream = s.stream(templates.DeployEventsURL(d.ID, d.Seq), []string{d.Target.Env}, true)
 	}
@@ -44,7 +44,11 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 	if err != nil {
 		return f, err
 	}
-	f.Related, f.Answered = related(d, recent)
+	answers, err := s.Deploys.Answers(ctx, d.ID)
+	if err != nil {
+		return f, err
+	}
+	f.Related, f.Answered, f.Answer = related(d, recent, answers)
 	f.Usually = usually(d, recent)
 	f.Newest = len(recent) > 0 && recent[0].ID == d.ID
 	if back, v, ok, err := s.Deploys.LastGood(ctx, d); err != nil {
@@ -55,26 +59,45 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 	return f, nil
 }
 
-// related finds the deploys that belong to d, both ways.
-func related(d deploys.Deploy, recent []deploys.Deploy) (out []templates.Related, answered bool) {
+// related finds the deploys that belong to d, both ways, whether one of them has rolled it back or is about to, and the
+// automatic rollback that answers its failure.
+func related(d deploys.Deploy, recent, answers []deploys.Deploy) (out []templates.Related, answered bool, auto *deploys.Deploy) {
 	if d.Replaces != 0 {
 		out = append(out, templates.Related{Text: "Took the place of", ID: d.Replaces})
 	}
-	if d.RollbackOf != 0 {
+	switch {
+	case d.Automatic():
+		out = append(out, templates.Related{Text: "Answers the failure of", ID: d.RollbackOf})
+	case d.RollbackOf != 0:
 		out = append(out, templates.Related{Text: "Goes back by", ID: d.RollbackOf})
 	}
-	for _, r := range recent {
+	for _, r := range recent { // one that goes back further than to what ran before d names another deploy
+		if r.Kind == deploys.KindRollback && r.ID > d.ID && r.RollbackOf != d.ID && r.Replaces != d.ID && r.From.Same(d.To) && !r.To.Same(d.To) {
+			answers = append(answers, r)
+		}
+	}
+	for _, r := range answers {
+		well := r.Active() || r.Status == deploys.Succeeded
 		if r.Replaces == d.ID {
 			out = append(out, templates.Related{Text: "Replaced by", ID: r.ID})
 		}
 		switch {
-		case r.RollbackOf == d.ID && r.To.Same(d.To):
+		case r.Kind != deploys.KindRollback:
+		case r.Automatic():
+			auto, answered = &r, answered || well
+			text := "Rolled back automatically by"
+			if !well {
+				text = "Not rolled back by"
+			}
+			out = append(out, templates.Related{Text: text, ID: r.ID, Say: string(r.Status)})
+		case r.RollbackOf == d.ID && r.To.Same(d.To) && d.CanReturnTo():
 			out = append(out, templates.Related{Text: "Brought back by", ID: r.ID})
-		case r.RollbackOf == d.ID, r.Kind == deploys.KindRollback && r.ID > d.ID && r.From.Same(d.To) && !r.To.Same(d.To):
-			out, answered = append(out, templates.Related{Text: "Rolled back by", ID: r.ID}), true
+		default:
+			answered = answered || well
+			out = append(out, templates.Related{Text: "Rolled back by", ID: r.ID})
 		}
 	}
-	return out, answered
+	return out, answered, auto
 }
 
 // usually is the median of what the last deploys of the target that succeeded took; 0 with fewer than three.

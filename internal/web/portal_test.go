@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -95,7 +96,7 @@ func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 	}
 	p.cluster = newCluster(p.now)
 	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: foreign.LogAttr}))
-	p.service = deploys.New(deploys.Options{DB: p.db, Cluster: p.cluster, Registry: p.catalog, Policy: auth.Policy{}, Log: log, Retry: 10 * time.Millisecond})
+	p.service = deploys.New(deploys.Options{DB: p.db, Cluster: p.cluster, Registry: p.catalog, Policy: auth.Policy{}, Commits: p.catalog, Log: log, Retry: 10 * time.Millisecond})
 	o := Options{Deploys: p.service, Cluster: p.cluster, Catalog: p.catalog, Accounts: p.accounts, Policy: auth.Policy{}, Store: p.db,
 		Prod: []string{"prod"}, Version: "test", Log: log, Now: p.now}
 	if edit != nil {
@@ -269,11 +270,69 @@ func (p *portal) entries(action string) []audit.Entry {
 	return list
 }
 
+// ofAna is a lock of ana's on an environment, and marked a mark that was made there; each is made when it is not there.
+func (p *portal) ofAna(env string) int64 {
+	p.t.Helper()
+	ctx := context.Background()
+	all, err := p.service.Locks(ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, l := range all {
+		if l.Scope == (deploys.Scope{Env: env}) {
+			return l.ID
+		}
+	}
+	l, err := p.service.Lock(ctx, deploys.LockRequest{Scope: deploys.Scope{Env: env}, Reason: "a reason", Actor: p.actor(admin)})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return l.ID
+}
+
+func (p *portal) marked(env, letter string) (id int64) {
+	p.t.Helper()
+	ctx := context.Background()
+	err := p.db.Write(ctx, func(tx *sqlite.Tx) error {
+		e, err := audit.Append(ctx, tx, audit.Entry{Actor: p.actor(admin).Audit(), Action: audit.ImageMarkedBad, App: "api", Env: env, Outcome: "ok"})
+		if err != nil {
+			return err
+		}
+		id = e.Seq
+		_, err = tx.Exec(ctx, `INSERT OR REPLACE INTO bad_images (id, digest, repository, tag, app, env, reason, actor_id, actor_name, created_at)
+			VALUES (?, ?, ?, ?, 'api', ?, 'it leaks', 'user:1', 'ana', ?)`, id, digestOf(letter), repository, tagOf(letter), env, tx.Now)
+		return err
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return id
+}
+
+// actor is somebody past the pages.
+func (p *portal) actor(name string) auth.Actor {
+	p.t.Helper()
+	all, err := p.accounts.List(context.Background())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, a := range all {
+		if a.Name == name {
+			return auth.Actor{ID: fmt.Sprintf("user:%d", a.ID), Name: name, Source: "cli", Method: "shell", Grants: a.Grants}
+		}
+	}
+	p.t.Fatalf("nobody is called %s", name)
+	return auth.Actor{}
+}
+
 // confirmed reads the form of a confirm page, with everything a browser would send.
 func confirmed(a response) url.Values {
 	form := url.Values{}
 	a.doc.Find("main form[method=post] input[name]").Each(func(_ int, s *goquery.Selection) {
 		name, _ := s.Attr("name")
+		if _, ticked := s.Attr("checked"); s.AttrOr("type", "") == "checkbox" && !ticked {
+			return
+		}
 		value, _ := s.Attr("value")
 		form.Set(name, value)
 	})

@@ -24,6 +24,14 @@ type Deploys interface {
 	Changes(ctx context.Context, t deploys.Target, after, before int64, limit int) ([]deploys.OutsideChange, error)
 	KnownGood(context.Context, deploys.Target) (deploys.ReturnTo, deploys.Version, bool, error)
 	RanAt(context.Context, time.Time) ([]deploys.Ran, error)
+	Answers(ctx context.Context, id int64) ([]deploys.Deploy, error)
+	RanWell(context.Context, deploys.Target, deploys.ReturnTo) (from, to time.Time, err error)
+	Lock(context.Context, deploys.LockRequest) (deploys.Lock, error)
+	Unlock(ctx context.Context, by auth.Actor, id int64) error
+	Locks(context.Context) ([]deploys.Lock, error)
+	MayUnlock(by auth.Actor, l deploys.Lock) bool
+	BadImages(ctx context.Context, repository string) ([]deploys.BadImage, error)
+	ClearImage(ctx context.Context, by auth.Actor, id int64) (deploys.BadImage, error)
 	Listen(id int64) (bell <-chan struct{}, stop func())
 }
 
@@ -37,6 +45,7 @@ type Cluster interface {
 	Rollout(deploys.Target) (deploys.Rollout, error)
 	Watch(deploys.Target) (bell <-chan struct{}, stop func())
 	Differences(t deploys.Target, before, after string) []string
+	Reused(t deploys.Target, images map[string]string) (replicaSet string, ok bool)
 	WatchAll() (bell <-chan struct{}, stop func())
 }
 

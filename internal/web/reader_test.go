@@ -83,6 +83,13 @@ func (r *reader) until(name string) event {
 	}
 }
 
+// says reads on to news that say something.
+func (r *reader) says(want string) {
+	r.t.Helper()
+	for e := r.until(""); !strings.Contains(e.data, want); e = r.until("") {
+	}
+}
+
 func (r *reader) ends() {
 	r.t.Helper()
 	for {

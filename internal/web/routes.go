@@ -65,6 +65,11 @@ func (s *Server) routes() []route {
 		{get, "/deploys/:id", viewDeploy, s.deploy, false},
 		{get, "/deploys/:id/events", viewDeploy, s.deployEvents, true},
 
+		{get, templates.LocksURL, signedIn, s.locks, false},
+		{post, templates.LocksURL, asks, s.lock, false},
+		{post, templates.LocksURL + "/:id/unlock", asks, s.unlock, false},
+		{post, "/bad-images/:id/clear", asks, s.clearImage, false},
+
 		{get, templates.AuditURL, signedIn, s.audit, false},
 		{get, templates.AuditCSVURL, signedIn, s.auditCSV, false},
 		{get, templates.AtURL, signedIn, s.ranAt, false},

@@ -17,12 +17,14 @@ func pathFor(r route, env string, deploy int64) string {
 		"/static/*", "/static/nothing").Replace(r.path)
 }
 
-func formFor(r route) url.Values {
+func formFor(r route, env string) url.Values {
 	switch {
 	case strings.HasSuffix(r.path, "/deploys"):
 		return url.Values{"image": {tagOf("b")}, "seen_from": {digestOf("a")}, "seen_to": {digestOf("b")}, "key": {"k"}}
 	case strings.HasSuffix(r.path, "/adopt"):
 		return url.Values{"seen_from": {digestOf("a")}, "key": {"adopt"}}
+	case r.path == "/locks":
+		return url.Values{"at": {env + "/api"}, "for": {"1h"}, "reason": {"r"}}
 	case strings.HasSuffix(r.path, "/role"):
 		return url.Values{"role": {"viewer"}, "env": {"staging"}}
 	}
@@ -55,7 +57,13 @@ func TestEveryRouteForEverybody(t *testing.T) {
 				if r.method == http.MethodPost && who != nobody {
 					b = p.as(who) // it may end the session
 				}
-				form := formFor(r)
+				switch { // of what is there to be taken off
+				case strings.HasSuffix(path, "/unlock"):
+					path = pathFor(r, env, p.ofAna(env))
+				case strings.HasSuffix(path, "/clear"):
+					path = pathFor(r, env, p.marked(env, "c"))
+				}
+				form := formFor(r, env)
 				if form.Has("key") {
 					form.Set("key", who+env+form.Get("key"))
 				}
@@ -105,6 +113,14 @@ func wanted(r route, who, env string) []int {
 		return []int{303, 409} // the second of the two that may finds it busy
 	case strings.HasSuffix(r.path, "/adopt"):
 		return []int{303, 409} // and here that it is decided, or being deployed
+	case r.path == "/locks" && r.method == http.MethodPost && !may(auth.Lock, env):
+		return []int{403}
+	case r.path == "/locks" && r.method == http.MethodPost:
+		return []int{303, 409} // the second of the two that may
+	case (strings.HasSuffix(r.path, "/unlock") || r.path == "/bad-images/:id/clear") && !may(auth.View, env):
+		return []int{404, 403}
+	case strings.HasSuffix(r.path, "/unlock") && who != admin, r.path == "/bad-images/:id/clear" && !may(auth.Deploy, env):
+		return []int{403}
 	case strings.HasSuffix(r.path, "/revoke"):
 		return []int{404} // not theirs
 	case r.path == "/account/password":
@@ -157,7 +173,7 @@ func TestCrossSiteIsRefused(t *testing.T) {
 				continue
 			}
 			ana.header = h
-			a := ana.post(pathFor(r, "staging", 1), formFor(r))
+			a := ana.post(pathFor(r, "staging", 1), formFor(r, "staging"))
 			if a.StatusCode != 403 || a.text("h1") != "This request came from another site, so nothing was done." {
 				t.Errorf("%s with %v: %s %q", r.path, h, a.Status, a.text("h1"))
 			}

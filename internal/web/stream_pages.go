@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"strconv"
 	"time"
 
 	"github.com/a-h/templ"
@@ -28,10 +27,11 @@ func (s *Server) deployEvents(c echo.Context) error {
 	})
 }
 
-// drawDeploy draws a deploy for everybody who looks at it: what is new is read once and drawn once, at each ring.
+// drawDeploy draws a deploy for everybody who looks at it: what is new is read once and drawn once, at each ring. It
+// follows the automatic rollback of a failure too, to its end.
 func (s *Server) drawDeploy(ctx context.Context, r *room, d deploys.Deploy, mayDeploy bool) {
 	bell, stop := s.Deploys.Listen(d.ID)
-	defer stop()
+	defer func() { stop() }()
 	f, err := s.deployFacts(ctx, d, mayDeploy)
 	for shown := ""; err == nil; {
 		if f.Deploy, err = s.Deploys.Get(ctx, d.ID); err != nil {
@@ -41,15 +41,26 @@ func (s *Server) drawDeploy(ctx context.Context, r *room, d deploys.Deploy, mayD
 		if news, err = s.Deploys.Events(ctx, d.ID, lastSeq(f.Events)); err != nil {
 			break
 		}
-		f.Events, f.Now = append(f.Events, news...), s.Now()
-		last := !f.Deploy.Active()
-		if state := strconv.FormatInt(f.Deploy.Seq, 10) + " " + f.Deploy.Trouble; state != shown || last {
+		events := append(f.Events, news...)
+		if !f.Deploy.Active() { // with its end came what answers it, and now that one is what rings
+			stop()
+			bell, stop = s.Deploys.Listen(0)
+			if f, err = s.deployFacts(ctx, f.Deploy, mayDeploy); err != nil {
+				break
+			}
+		}
+		f.Events, f.Now = events, s.Now()
+		last, answer := f.settled(), ""
+		if f.Answer != nil {
+			answer = string(f.Answer.Status)
+		}
+		if state := fmt.Sprint(f.Deploy.Seq, f.Deploy.Trouble, answer); state != shown || last {
 			shown = state
 			var data []byte
 			if data, err = deployMessage(ctx, f, last); err != nil {
 				break
 			}
-			r.show(picture{seq: f.Deploy.Seq, data: data, extra: f.Deploy.Trouble != "", last: last})
+			r.show(picture{seq: f.Deploy.Seq, data: data, extra: f.Deploy.Trouble != "" || answer != "", last: last})
 		}
 		if last {
 			return

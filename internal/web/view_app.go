@@ -9,8 +9,8 @@ import (
 )
 
 // appView makes the parts of an app's page that come from the target's facts and from what is known of the commits.
-// deployed names the deploys of each tag, newest first.
-func appView(t targetFacts, about deploys.About, deployed map[string][]templates.Link) templates.AppLiveProps {
+// deployed names the deploys of each tag, newest first; bad are the marks of its images.
+func appView(t targetFacts, about deploys.About, deployed map[string][]templates.Link, bad badImages) templates.AppLiveProps {
 	p := templates.AppLiveProps{
 		Env: t.App.Env, App: t.App.App,
 		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
@@ -22,6 +22,10 @@ func appView(t targetFacts, about deploys.About, deployed map[string][]templates
 	}
 	if note := targetNote(t); note != "" && (t.Rollout == nil || t.Rollout.StaleSince.IsZero()) {
 		p.Note = "This workload: " + note + "."
+	}
+	p.Locks = locksOn(t.Locks, func(deploys.Scope) bool { return true })
+	if t.MayDeploy {
+		p.Lock = templates.LockURL(t.App.Env, t.App.App)
 	}
 	if t.Trouble != nil {
 		p.Cluster = clusterTrouble(t)
@@ -45,6 +49,7 @@ func appView(t targetFacts, about deploys.About, deployed map[string][]templates
 			Pushed: img.Pushed, Pusher: img.Pusher, URL: img.URL,
 			CI: ciOf(t.App, about, img), Deploys: deployed[img.Tag], Place: place(i, at),
 		}
+		row.Bad = bad.of(deploys.Version{Tag: img.Tag})
 		if r, ok := about.Relations[img.Tag]; ok {
 			row.Stands, row.Aside = distance(r), r.Way() == deploys.WayDiverged
 		}

@@ -20,6 +20,10 @@ var actionWords = map[string]string{
 	audit.DeploySuperseded: "deploy was superseded for",
 	audit.ChangeOutside:    "changed, outside the portal,",
 	audit.ChangeAdopted:    "adopted the change of",
+	audit.LockCreated:      "locked",
+	audit.LockRemoved:      "unlocked",
+	audit.ImageMarkedBad:   "marked as bad an image of",
+	audit.ImageCleared:     "took the mark off an image of",
 	audit.AuditExported:    "exported the audit log",
 	audit.UserAdded:        "added the account",
 	audit.UserRole:         "changed the role of",
@@ -37,6 +41,37 @@ func actionWord(action string) string {
 		return w
 	}
 	return action
+}
+
+// refusedWords says of what was refused that it did not happen.
+var refusedWords = map[string]string{
+	audit.LockCreated:  "was refused to lock",
+	audit.LockRemoved:  "was refused to unlock",
+	audit.ImageCleared: "was refused to take a mark off",
+}
+
+// rollbackWords take the place of actionWords where the subject says that a deploy is a rollback.
+var rollbackWords = map[string]string{
+	audit.DeployRequested:  "asked to roll back",
+	audit.DeployRejected:   "was refused to roll back",
+	audit.DeploySucceeded:  "rollback succeeded for",
+	audit.DeployFailed:     "rollback failed for",
+	audit.DeployErrored:    "rollback errored for",
+	audit.DeploySuperseded: "rollback was superseded for",
+}
+
+// entryWords says what an entry's action is, and what else than a target it is about.
+func entryWords(e audit.Entry) (action, subject string) {
+	if w, ok := rollbackWords[e.Action]; ok && strings.HasSuffix(e.Subject, "rollback") {
+		if e.Action == audit.DeployRequested && e.Subject != "rollback" {
+			w = "automatically rolls back"
+		}
+		return w, ""
+	}
+	if w, ok := refusedWords[e.Action]; ok && e.Outcome == "refused" {
+		return w, e.Subject
+	}
+	return actionWord(e.Action), e.Subject
 }
 
 // outcomeMark is an entry's outcome; a request has none yet.
@@ -75,9 +110,10 @@ func auditView(entries []audit.Entry) []templates.AuditRow {
 		if e.Action == audit.ChangeOutside {
 			through = "in the cluster"
 		}
+		action, subject := entryWords(e)
 		rows = append(rows, templates.AuditRow{
 			Seq: e.Seq, At: e.At, Actor: e.Actor.Name, Door: through,
-			Action: actionWord(e.Action), Code: e.Action, Target: auditTarget(e), Subject: e.Subject,
+			Action: action, Code: e.Action, Target: auditTarget(e), Subject: subject,
 			From: auditImage(e.FromTag, e.FromDigest), To: auditImage(e.ToTag, e.ToDigest),
 			Deploy: e.DeployID, Outcome: outcomeMark(e.Outcome), Sentence: e.Detail, Reason: e.Reason, Count: e.Count,
 		})
@@ -128,12 +164,15 @@ func entryView(e audit.Entry, newest int64) templates.EntryProps {
 
 // entrySay is an entry in one sentence.
 func entrySay(e audit.Entry) string {
-	parts := []string{e.Actor.Name, actionWord(e.Action)}
-	if word := actionWord(e.Action); strings.HasPrefix(word, "deploy ") {
-		parts = []string{fmt.Sprintf("Deploy %d", e.DeployID), strings.TrimPrefix(word, "deploy ")}
+	word, subject := entryWords(e)
+	parts := []string{e.Actor.Name, word}
+	for prefix, name := range map[string]string{"deploy ": "Deploy", "rollback ": "Rollback"} {
+		if rest, ok := strings.CutPrefix(word, prefix); ok {
+			parts = []string{fmt.Sprintf("%s %d", name, e.DeployID), rest}
+		}
 	}
-	if e.Subject != "" {
-		parts = append(parts, e.Subject)
+	if subject != "" {
+		parts = append(parts, subject)
 	}
 	if target := auditTarget(e); target != "" {
 		parts = append(parts, target)

@@ -47,11 +47,23 @@ func TestEntrySay(t *testing.T) {
 	failed, refused := requested(), audit.Entry{Actor: audit.Actor{Name: "nobody"}, Action: audit.SignInRefused, Count: 14}
 	failed.Action = audit.DeployFailed
 	added := audit.Entry{Actor: audit.Actor{Name: "root"}, Action: audit.UserAdded, Subject: "marta", Count: 1}
+	of := func(action, subject, outcome string) audit.Entry {
+		e := requested()
+		e.Action, e.Subject, e.Outcome = action, subject, outcome
+		return e
+	}
 	for want, e := range map[string]audit.Entry{
-		"ana asked to deploy api in prod, image c7750aa.":   requested(),
-		"Deploy 319 failed for api in prod, image c7750aa.": failed,
-		"nobody was refused at sign-in 14 times.":           refused,
-		"root added the account marta.":                     added,
+		"ana asked to deploy api in prod, image c7750aa.":           requested(),
+		"Deploy 319 failed for api in prod, image c7750aa.":         failed,
+		"nobody was refused at sign-in 14 times.":                   refused,
+		"root added the account marta.":                             added,
+		"ana asked to roll back api in prod, image c7750aa.":        of(audit.DeployRequested, "rollback", ""),
+		"ana automatically rolls back api in prod, image c7750aa.":  of(audit.DeployRequested, "automatic rollback", ""),
+		"ana was refused to roll back api in prod, image c7750aa.":  of(audit.DeployRejected, "rollback", "refused"),
+		"Rollback 319 failed for api in prod, image c7750aa.":       of(audit.DeployFailed, "automatic rollback", "failed"),
+		"ana marked as bad an image of api in prod, image c7750aa.": of(audit.ImageMarkedBad, "", "ok"),
+		"ana locked everything in prod.":                            {Actor: audit.Actor{Name: "ana"}, Action: audit.LockCreated, Env: "prod", Subject: "everything in prod", Outcome: "ok", Count: 1},
+		"dan was refused to unlock api in prod.":                    {Actor: audit.Actor{Name: "dan"}, Action: audit.LockRemoved, App: "api", Env: "prod", Outcome: "refused", Count: 1},
 	} {
 		if got := entrySay(e); got != want {
 			t.Errorf("%q, want %q", got, want)

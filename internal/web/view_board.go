@@ -22,8 +22,15 @@ type targetFacts struct {
 	By        string         // who brought it: "by ana", "changed from outside by kubectl-set"
 	Images    deploys.List
 	Active    *deploys.Deploy        // the deploy under way
+	Latest    deploys.Deploy         // the newest deploy; the zero one: there was none
 	Change    *deploys.OutsideChange // the newest that no deploy made; nil: none
+	Locks     []deploys.Lock         // that cover it, the widest first
 	MayDeploy bool
+}
+
+// failed tells whether the newest deploy failed and what it left behind is still what is set.
+func (t targetFacts) failed() bool {
+	return t.Latest.Status == deploys.Failed && t.Latest.Kind == deploys.KindDeploy && t.Running.Same(t.Latest.To)
 }
 
 // boardView makes the board. Targets keep their order; those of one environment stand together.
@@ -33,13 +40,15 @@ func boardView(targets []targetFacts, now time.Time) (live templates.BoardLivePr
 		live.Teach = teachApps()
 		return live, "no app is configured"
 	}
+	live.Locks = locksOn(targets[0].Locks, func(s deploys.Scope) bool { return s.Env == "" })
 	at := map[string]int{}
 	for _, t := range targets {
 		i, ok := at[t.App.Env]
 		if !ok {
 			i = len(live.Sheets)
 			at[t.App.Env] = i
-			live.Sheets = append(live.Sheets, templates.Sheet{Env: t.App.Env, Prod: t.Prod, Meta: "namespace " + t.App.Namespace})
+			live.Sheets = append(live.Sheets, templates.Sheet{Env: t.App.Env, Prod: t.Prod, Meta: "namespace " + t.App.Namespace,
+				Locks: locksOn(t.Locks, func(s deploys.Scope) bool { return s.Env != "" && s.App == "" })})
 		}
 		s := &live.Sheets[i]
 		if s.Trouble == nil && t.Trouble != nil {
@@ -89,6 +98,7 @@ func boardRow(t targetFacts) templates.Row {
 		App: app, Href: templates.AppURL(env, app),
 		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
 		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), Note: notes(openNote(t), targetNote(t)),
+		Locks: locksOn(t.Locks, func(s deploys.Scope) bool { return s.App != "" }),
 	}
 	row.Newer, row.NewestAt, row.NewNote = newer(t)
 	if t.Active != nil {
@@ -101,8 +111,10 @@ func boardRow(t targetFacts) templates.Row {
 		switch {
 		case t.Change != nil && t.Change.Open:
 			row.Act = &templates.Act{Text: "Review change", Href: row.Href + "#outside"}
-		case t.Health == deploys.Degraded:
+		case t.Health == deploys.Degraded, t.failed():
 			row.Act = &templates.Act{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}
+		case len(t.Locks) > 0:
+			row.Act.Text = "Open"
 		case row.Newer > 0:
 			row.Act = &templates.Act{Text: "Deploy newest", Href: templates.ConfirmURL(env, app, t.Images.Images[0].Tag, 0)}
 		}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"time"
 
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
@@ -9,7 +10,7 @@ import (
 )
 
 // confirmView makes the confirm page of an offer.
-func confirmView(o offer, w wish) templates.ConfirmProps {
+func confirmView(o offer, w wish, now time.Time) templates.ConfirmProps {
 	t := o.target
 	env, app := t.App.Env, t.App.App
 	p := templates.ConfirmProps{
@@ -54,6 +55,7 @@ func confirmView(o offer, w wish) templates.ConfirmProps {
 	} else if t.Running.Healthy && !p.Same && !p.Restart {
 		p.WayBack = "If it fails, a rollback returns to " + t.Running.Short() + ", which runs well now."
 	}
+	behindView(&p, o, w, now)
 	p.Checks, p.Blocked = offerChecks(o)
 	return p
 }
@@ -85,11 +87,14 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 	}
 	switch {
 	case errs.KindOf(o.lost) == errs.Invalid:
-		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost), Fix: "Push the image under the SHA of its commit and deploy that."})
+		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost)})
 	case o.lost != nil:
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost), Fix: "A deploy needs the registry's word for the image. A rollback does not: it works without the registry."})
 	}
+	closed, more := behindChecks(o)
+	checks = append(checks, closed...)
 	blocked = len(checks) > 0
+	checks = append(checks, more...)
 	if c, ok := managerCheck(t.Rollout); ok {
 		checks = append(checks, c)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"deployportal/internal/deploys"
@@ -22,9 +23,10 @@ type deployFacts struct {
 	To, From  deploys.Commit
 	Commits   int // between From and To
 	Related   []templates.Related
-	Newest    bool     // no deploy of this target came after it
-	Answered  bool     // another deploy has already rolled this one back
-	Back      *wayBack // nil: nothing is known that ran well before
+	Newest    bool            // no deploy of this target came after it
+	Answered  bool            // another deploy has already rolled this one back, or is about to
+	Answer    *deploys.Deploy // the automatic rollback of it; nil: there is none
+	Back      *wayBack        // nil: nothing is known that ran well before
 	Usually   time.Duration
 	Prod      bool
 	MayDeploy bool
@@ -35,6 +37,11 @@ type deployFacts struct {
 type wayBack struct {
 	Return deploys.ReturnTo
 	To     deploys.Version
+}
+
+// settled tells whether nothing on the page changes any more.
+func (f deployFacts) settled() bool {
+	return !f.Deploy.Active() && (f.Answer == nil || !f.Answer.Active())
 }
 
 // deployView makes the page of a deploy.
@@ -50,13 +57,16 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 		Mark: liveMark(f), To: imageOf(d.To, f.To), From: imageOf(d.From, f.From), Commits: f.Commits,
 		Who: d.ActorName, Door: door(d.Source), Reason: d.Reason,
 		Created: d.Created, Finished: d.Finished, Took: between(d.Created, d.Finished), Usually: f.Usually,
-		Note: d.Note, Acts: deployActs(f), Related: f.Related,
+		Acts: deployActs(f), Related: f.Related,
 		Steps: deploySteps(f), Outcome: deployOutcome(f),
 		Pods: podsView(f), Commands: deployCommands(f),
 		Audit: templates.AuditMark{Seq: d.AuditSeq, Hash: d.AuditHash},
 	}
 	if d.Kind == deploys.KindRestart {
 		p.From = templates.Image{} // it is the same
+	}
+	if d.Status != deploys.Failed { // else it is told with the outcome
+		p.Note = d.Note
 	}
 	if p.Active {
 		p.Stale = staleTrouble(f.Rollout)
@@ -227,6 +237,9 @@ func rollBack(f deployFacts) templates.Act {
 		// The same for everybody who sees this page, as it is drawn once; the second click of one person is the same rollback.
 		{Name: "key", Value: fmt.Sprintf("back from %d", d.ID)},
 	}
+	if !f.Back.To.Same(d.To) { // else it undoes a restart
+		send = append(send, templates.Hidden{Name: "mark_bad", Value: "1"})
+	}
 	if f.Back.Return.Before {
 		send = append(send, templates.Hidden{Name: "before", Value: "1"})
 	}
@@ -242,8 +255,14 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 	o := &templates.Outcome{Mark: statusMark(d.Status), Sentence: d.Sentence, Serving: serving(f)}
 	switch d.Status {
 	case deploys.Failed:
-		o.Todo = "Roll back, or deploy an image that cures it."
-		if f.Answered {
+		o.Held = strings.TrimPrefix(d.Note, deploys.NotRolledBack)
+		o.Todo = "Roll back, which also marks " + d.To.Short() + " as bad, or deploy an image that cures it."
+		switch {
+		case d.Kind == deploys.KindRestart && !f.Answered:
+			o.Todo = "Roll back to the pods of before it, or deploy an image that cures it."
+		case f.Answer != nil && f.Answer.Active():
+			o.Todo = fmt.Sprintf("Deploy %d is rolling it back to %s now. Cure the cause, then deploy the new image.", f.Answer.ID, f.Answer.To.Short())
+		case f.Answered:
 			o.Todo = "It has been rolled back. Cure the cause, then deploy the new image."
 		}
 		if d.Cause != nil {

@@ -39,7 +39,7 @@ func brought(c *deploys.OutsideChange, running deploys.Version) bool {
 
 // outsideView asks the reader of an app's page to decide about an outside change. back is what undoing it brings back,
 // where something is known; differs is what is not alike in the pod templates.
-func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs []string) *templates.Outside {
+func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs []string, bad badImages) *templates.Outside {
 	o := &templates.Outside{Who: byManager(c), At: c.At, From: imageOf(c.From, deploys.Commit{}), To: imageOf(c.To, deploys.Commit{}),
 		Says: changeSays(c), Entry: templates.EntryURL(c.Seq), Differs: differs}
 	if !t.MayDeploy || t.Trouble != nil || t.Active != nil {
@@ -47,6 +47,8 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	}
 	env, app := t.App.Env, t.App.App
 	switch {
+	case t.Running.Digest != "" && bad.of(t.Running) != nil:
+		o.Todo = t.Running.Short() + " is marked as bad, so it is not what a rollback should go back to. Take the mark off to adopt it."
 	case t.Running.Healthy:
 		o.Adopt = templates.AdoptAct(env, app, t.Running.Short(), t.Running.ID(), c.ID)
 	default:

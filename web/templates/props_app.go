@@ -30,6 +30,8 @@ type AppLiveProps struct {
 	Images   []ImageRow
 	Teach    *Teach
 	History  []Span
+	Locks    []Lock // that cover it
+	Lock     string // where it can be locked; empty: not by this reader
 }
 
 // ImageRow is one image of the list, in the order of the pushes.
@@ -40,9 +42,10 @@ type ImageRow struct {
 	URL     string // the registry's page of it
 	CI      *CI    // nil: there is nothing to ask
 	Place   Place
-	Stands  string // "3 commits ahead", seen from the running one; empty: not known, Place has to do
-	Aside   bool   // it lacks commits that run, and has others
-	Deploys []Link // "deploy 12", newest first
+	Stands  string    // "3 commits ahead", seen from the running one; empty: not known, Place has to do
+	Aside   bool      // it lacks commits that run, and has others
+	Deploys []Link    // "deploy 12", newest first
+	Bad     *BadImage // marked as bad; nil: it is not
 	Act     *Act
 }
 
@@ -78,7 +81,8 @@ type Span struct {
 	Entry    string    // of an outside change: link to its audit entry
 	Outcome  Mark
 	Sentence string
-	Back     *Act // roll back to this; nil: it runs now, or must not
+	Bad      *BadImage // its image is marked as bad; nil: it is not
+	Back     *Act      // roll back to this; nil: it runs now, or must not
 }
 
 // HistoryProps tells what ran when on one target.
@@ -90,7 +94,7 @@ type HistoryProps struct {
 }
 
 // ConfirmProps is the last page before something changes. Its form posts to Action with the fields image (the tag),
-// rollback_to, before, seen_from, seen_to, key, replaces and reason.
+// rollback_to, before, seen_from, seen_to, key, replaces, reason, mark_bad and lock.
 type ConfirmProps struct {
 	Page
 	App        string
@@ -124,6 +128,12 @@ type ConfirmProps struct {
 	Key        string // idempotency
 	SeenFrom   string // digest the reader saw running
 	SeenTo     string // digest the reader saw to come
+	NeedReason bool   // without one it is refused
+	Ran        string // of a rollback: when what it brings back ran, and how long
+	Bad        string // what a rollback can mark as bad; empty: nothing
+	BadWhy     string // what the mark says where no reason is typed; empty: then one must be
+	MarkBad    bool   // the tick is set
+	LockTarget bool   // the tick is set
 }
 
 // CommitList is some commits of a range, newest first.

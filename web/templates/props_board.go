@@ -12,6 +12,7 @@ type BoardProps struct {
 // BoardLiveProps is the part of the board that updates itself.
 type BoardLiveProps struct {
 	Now    time.Time
+	Locks  []Lock // on everything
 	Sheets []Sheet
 	Teach  *Teach // nothing is configured at all
 }
@@ -21,6 +22,7 @@ type Sheet struct {
 	Env     string
 	Prod    bool
 	Meta    string   // "namespace honeydue"
+	Locks   []Lock   // on all of it
 	Trouble *Trouble // cluster unreachable, permission missing
 	Teach   *Teach   // no app here yet
 	Rows    []Row
@@ -39,6 +41,7 @@ type Row struct {
 	NewestAt time.Time // push of the newest
 	NewNote  string    // in place of the count: "up to date", "images not known"
 	Note     string    // what must be said besides: "managed by Flux, which may revert a deploy"
+	Locks    []Lock    // on this target alone
 	Active   *Strip
 	Act      *Act // nil: nothing this reader may do here
 }

@@ -43,8 +43,9 @@ type DeployLiveProps struct {
 
 // Related is another deploy that belongs to this one.
 type Related struct {
-	Text string // "Rolled back by portal:auto in"
+	Text string // "Rolled back automatically by"
 	ID   int64
+	Say  string // how that one ended, where it matters: "succeeded"
 }
 
 // AuditMark is the entry that was written before anything changed.
@@ -81,6 +82,7 @@ type Outcome struct {
 	Log      []string // lines of the cluster or of the app; never interpreted
 	Differs  []string // what is not as in the pod template of the last good deploy
 	Serving  string   // "Still serving: 3 of 3 pods of 4be19f2, untouched."
+	Held     string   // why it was not rolled back by itself; empty: it was, or need not be
 	Todo     string   // what can be done
 }
 

@@ -50,7 +50,7 @@ func page(title, nav string) Page {
 // stories is every state of every page, by file name.
 func stories() map[string]templ.Component {
 	all := map[string]templ.Component{}
-	for _, m := range []map[string]templ.Component{boardStories(), appStories(), deployStories(), auditStories(), peopleStories()} {
+	for _, m := range []map[string]templ.Component{boardStories(), appStories(), deployStories(), auditStories(), peopleStories(), backStories()} {
 		for name, c := range m {
 			all[name] = c
 		}

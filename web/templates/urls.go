@@ -18,7 +18,22 @@ const (
 	AuditURL       = "/audit"
 	AuditCSVURL    = "/audit.csv"
 	AtURL          = "/audit/at"
+	LocksURL       = "/locks"
 )
+
+// LockURL is the page of locks with a target chosen to be locked.
+func LockURL(env, app string) string {
+	return LocksURL + "?" + url.Values{"at": {env + "/" + app}}.Encode()
+}
+
+// UnlockURL takes a lock off (POST).
+func UnlockURL(id int64) string { return LocksURL + "/" + strconv.FormatInt(id, 10) + "/unlock" }
+
+// MarkURL is where the mark of an image is shown.
+func MarkURL(id int64) string { return LocksURL + "#mark-" + strconv.FormatInt(id, 10) }
+
+// ClearURL takes the mark off an image (POST).
+func ClearURL(id int64) string { return "/bad-images/" + strconv.FormatInt(id, 10) + "/clear" }
 
 // AppURL is the page of an app in an environment.
 func AppURL(env, app string) string {

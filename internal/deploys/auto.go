@@ -1,0 +1,169 @@
+package deploys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"deployportal/internal/audit"
+	"deployportal/internal/errs"
+	"deployportal/internal/foreign"
+	"deployportal/internal/sqlite"
+)
+
+// Commits is what an automatic rollback must know of the commits; internal/gitea implements it.
+type Commits interface {
+	// Migrations gives the files that mean migrations and were touched by commits between two, on both sides. Errors as
+	// Registry.Resolve.
+	Migrations(ctx context.Context, git, from, to string, patterns ...string) (Migrations, error)
+}
+
+// NotRolledBack begins the note of a deploy that failed and is left to a person; why follows.
+const NotRolledBack = "Not rolled back by itself: "
+
+// errHeld wraps, in a sentence, why a failure is not rolled back by itself.
+type errHeld struct{ why string }
+
+func (e errHeld) Error() string { return e.why }
+
+func held(format string, args ...any) error { return errHeld{fmt.Sprintf(format, args...)} }
+
+// wayBack makes the rollback that answers the failure of r's deploy, or says why a person must. It asks registry and
+// commits, so it is called before the transaction of the outcome; a lock does not hold it, for it restores.
+func (r *run) wayBack(o outcome) (*Deploy, error) {
+	d := r.d
+	switch {
+	case d.Kind == KindRollback:
+		return nil, held("a rollback that fails is not rolled back again.")
+	case d.Kind == KindRestart:
+		return nil, held("a restart brings no image, so there is none to take back.")
+	case r.s.hold[d.Target.Env]:
+		return nil, held("automatic rollback is switched off in %s.", d.Target.Env)
+	case !d.CanReturnBefore() || d.From.Same(d.To):
+		return nil, held("what ran before deploy %d was not healthy, so no good image is known.", d.ID)
+	}
+	if err := r.stillThere(d.From); err != nil {
+		return nil, err
+	}
+	if err := r.noMigrations(); err != nil {
+		return nil, err
+	}
+	back := &Deploy{Target: d.Target, Kind: KindRollback, Status: Pending, RollbackOf: d.ID, To: d.From, From: d.To,
+		ActorID: auto.ID, ActorName: auto.Name, Source: auto.Source, Reason: foreign.Line(answered(d.ID, o), longestWhy)}
+	back.From.Template = d.Template // what it must find, or somebody else has acted
+	return back, nil
+}
+
+// answered is the reason of the rollback and of the mark.
+func answered(id int64, o outcome) string {
+	return Deploy{ID: id, Status: o.status, Sentence: o.sentence, Cause: o.cause}.WhyBad()
+}
+
+// stillThere holds when the registry says that an image is gone. One that does not answer says nothing: the nodes may
+// hold the image.
+func (r *run) stillThere(v Version) error {
+	ref := first(v.Digest, v.Tag)
+	if ref == "" || v.Repository == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, lookupTimeout)
+	defer cancel()
+	if _, err := r.s.registry.Resolve(ctx, v.Repository, ref); errs.KindOf(err) == errs.NotFound {
+		return held("the image %s is gone from the registry. %s", v.Short(), errs.Public(err))
+	}
+	return nil
+}
+
+var namesCommit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+// noMigrations holds when commits between what failed and what ran before touch files that mean migrations, or cannot
+// be read: the database may not be what the image before knows.
+func (r *run) noMigrations() error {
+	from, to := r.d.To.Tag, r.d.From.Tag
+	if r.s.commits == nil || r.app.Git == "" || !namesCommit.MatchString(from) || !namesCommit.MatchString(to) {
+		return held("the commits between %s and %s are not known, so they may hold migrations.", r.d.From.Short(), r.d.To.Short())
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, lookupTimeout)
+	defer cancel()
+	m, err := r.s.commits.Migrations(ctx, r.app.Git, from, to, r.app.Migrations...)
+	switch touched := append(m.Behind, m.Ahead...); {
+	case err != nil:
+		return held("the commits between %s and %s cannot be read, so they may hold migrations. %s", r.d.From.Short(), r.d.To.Short(), errs.Public(err))
+	case len(touched) == 1:
+		return held("%s was touched between %s and %s, and that may be a migration.", touched[0].Path, r.d.From.Short(), r.d.To.Short())
+	case len(touched) > 1:
+		return held("%s and %d more files were touched between %s and %s, and those may be migrations.", touched[0].Path, len(touched)-1, r.d.From.Short(), r.d.To.Short())
+	case m.Unread > 0:
+		return held("%d commits between %s and %s were not looked at, so they may hold migrations.", m.Unread, r.d.From.Short(), r.d.To.Short())
+	}
+	return nil
+}
+
+// unlessBad holds when what it goes back to is marked as bad. Read inside tx: a mark may have just been made.
+func unlessBad(ctx context.Context, tx *sqlite.Tx, back *Deploy) error {
+	mark, err := markOf(ctx, tx, back.To)
+	switch {
+	case err != nil:
+		return held("it cannot be read whether %s is marked as bad.", back.To.Short())
+	case mark != nil:
+		return held("%s", mark.Says())
+	}
+	return nil
+}
+
+// conclude is step 11 of a failure: its outcome, and in the same transaction the rollback that answers it, or why there
+// is none.
+func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome, back *Deploy, why error) error {
+	if back != nil {
+		back.ID = 0 // a try before this one may not have been written
+		why = unlessBad(ctx, tx, back)
+	}
+	var hold errHeld
+	if errors.As(why, &hold) {
+		o.note, back = NotRolledBack+hold.why, nil
+	}
+	if err := s.end(ctx, tx, d, o); err != nil || back == nil {
+		return err
+	}
+	e := entryOf(*back, auto.Audit(), audit.DeployRequested, "")
+	if l, err := lockOn(ctx, tx, d.Target); err == nil && l != nil {
+		e.Detail = l.passed()
+	}
+	if err := enter(ctx, tx, back, e, ""); err != nil {
+		return err
+	}
+	if back.From.Digest == "" {
+		return nil
+	}
+	return putMark(ctx, tx, d.Target, back.From, back.Reason, auto)
+}
+
+// undisturbed tells why an automatic rollback is not sent any more: what it is to answer is not there.
+func (r *run) undisturbed(seen Rollout) error {
+	switch {
+	case !r.d.Automatic() || seen.Template == r.d.From.Template:
+		return nil
+	case !seen.Exists:
+		return errs.New(errs.Conflict, "The Deployment %s was deleted before this automatic rollback began. Nothing was sent.", r.app.Workload)
+	}
+	return errs.New(errs.Conflict, "%s was changed by %s%s before this automatic rollback began. Nothing was sent.", r.app.Workload, manager(seen), at(seen.ChangedAt))
+}
+
+// takeUp starts an automatic rollback that was recorded with the failure it answers and never begun.
+func (s *Service) takeUp(d Deploy) {
+	s.spawn(App{Target: d.Target, Workload: d.Target.App, Containers: []string{""}}, d, func(r *run) error {
+		switch err := r.findApp(); {
+		case errs.KindOf(err) == errs.NotFound:
+			r.resumed()
+			return r.errored(err)
+		case err != nil:
+			return err
+		}
+		if _, err := r.readLive(); err != nil { // waits until the cluster is seen
+			return err
+		}
+		r.resumed()
+		return r.deploy()
+	})
+}

@@ -1,0 +1,171 @@
+package deploys_test
+
+import (
+	"testing"
+	"time"
+
+	"deployportal/internal/audit"
+	"deployportal/internal/auth"
+	"deployportal/internal/deploys"
+	"deployportal/internal/deploys/deploystest"
+	"deployportal/internal/errs"
+)
+
+// manual gives w a portal that leaves failures to people.
+func (w *world) manual() {
+	w.stop()
+	w.options = func(o *deploys.Options) { o.Hold = []string{"prod"} }
+	w.start(nil)
+}
+
+func (w *world) marks() []deploys.BadImage {
+	w.Helper()
+	list, err := w.svc.BadImages(w.Context(), deploystest.Repo+"api")
+	must(w, err)
+	return list
+}
+
+func back(to deploys.Deploy, before bool) deploys.Request {
+	return deploys.Request{Target: api, Return: &deploys.ReturnTo{Deploy: to.ID, Before: before}, Actor: ana, MarkBad: true, LockTarget: true}
+}
+
+// A rollback from a failure marks and locks with the failure's own words where nobody typed any.
+func TestRollbackMarksAndLocks(t *testing.T) {
+	in(t, func(w *world) {
+		w.manual()
+		bad := w.fail("abc1234")
+		d := w.deploy(back(bad, true))
+		if d.Status != deploys.Running {
+			t.Fatalf("%s %s", d.Status, d.Sentence)
+		}
+		marks, locks := w.marks(), w.locks()
+		if len(marks) != 1 || marks[0].Digest != bad.To.Digest || marks[0].Tag != "abc1234" || marks[0].Reason != bad.WhyBad() || marks[0].ActorName != "ana" || marks[0].Target != api {
+			t.Errorf("marks %+v", marks)
+		}
+		if len(locks) != 1 || locks[0].Scope != deploys.Scope(api) || locks[0].Reason != bad.WhyBad() || !locks[0].Expires.IsZero() {
+			t.Errorf("locks %+v", locks)
+		}
+		if got := w.actions(audit.Filter{Limit: 3}); got != "lock.created image.marked_bad deploy.requested" {
+			t.Errorf("entries %s", got)
+		}
+		w.complete(api)
+		w.settle(11 * time.Second)
+		w.pair(d.ID, audit.DeploySucceeded)
+		must(t, w.svc.Unlock(w.Context(), ana, locks[0].ID))
+		again := deployOf(api, "abc1234")
+		again.Reason = " "
+		w.refused(again, errs.Invalid, "abc1234 was marked as bad by ana at 2000-01-01 00:11 UTC: “Deploy 1 failed: ")
+		again.Image = bad.To.Digest
+		w.refused(again, errs.Invalid, "was marked as bad")
+
+		is(t, clearBy(w, vera, marks[0].ID), errs.Forbidden, "vera may not deploy in prod")
+		elsewhere := ana
+		elsewhere.Grants = []auth.Grant{{Role: auth.Admin, Env: "staging"}}
+		is(t, clearBy(w, elsewhere, marks[0].ID), errs.Forbidden, "only who may deploy where the image was marked")
+		is(t, clearBy(w, ana, 999), errs.NotFound, "There is no mark 999")
+		must(t, clearBy(w, marta, marks[0].ID))
+		e := w.entries(audit.Filter{Action: "image."})
+		if len(e) != 5 || e[0].Action != audit.ImageCleared || e[0].Outcome != "ok" || e[0].ToDigest != bad.To.Digest || e[1].Outcome != "refused" {
+			t.Errorf("entries %+v", e)
+		}
+		if got := w.deploy(again); got.Status != deploys.Running {
+			t.Errorf("without the mark: %s", got.Status)
+		}
+	})
+}
+
+func clearBy(w *world, by auth.Actor, id int64) error {
+	_, err := w.svc.ClearImage(w.Context(), by, id)
+	return err
+}
+
+// Of what ran well nobody but a person knows why it is bad.
+func TestMarkNeedsAReason(t *testing.T) {
+	in(t, func(w *world) {
+		d := w.deploy(deployOf(api, "abc1234"))
+		w.complete(api)
+		w.settle(11 * time.Second)
+		req := back(d, true)
+		w.refused(req, errs.Invalid, "Say why: the reason stands wherever the image is listed")
+		req.MarkBad = false
+		w.refused(req, errs.Invalid, "Say why")
+		req.MarkBad, req.LockTarget, req.Reason = true, false, "prices are wrong"
+		if got := w.deploy(req); got.Status != deploys.Running || len(w.marks()) != 1 || w.marks()[0].Reason != "prices are wrong" || len(w.locks()) != 0 {
+			t.Errorf("%s, marks %+v, locks %+v", got.Status, w.marks(), w.locks())
+		}
+	})
+}
+
+// While it hangs, what stands in its way is the reason, and the way back is at once.
+func TestMarkWhileItHangs(t *testing.T) {
+	in(t, func(w *world) {
+		hung := w.deploy(deployOf(api, "abc1234"))
+		w.settle(time.Minute)
+		req := back(hung, true)
+		req.Replaces = hung.ID
+		if d := w.deploy(req); d.Status != deploys.Running || len(w.marks()) != 1 || w.marks()[0].Reason != "Deploy 1 was rolled back before it was over" {
+			t.Errorf("%s, marks %+v", d.Status, w.marks())
+		}
+	})
+}
+
+// What was marked or locked before stays as it was.
+func TestMarkAndLockStay(t *testing.T) {
+	in(t, func(w *world) {
+		w.manual()
+		bad := w.fail("abc1234")
+		l := w.lock(deploys.Scope(api), time.Hour)
+		req := back(bad, true)
+		req.Reason = "once more"
+		w.deploy(req)
+		if list := w.locks(); len(list) != 1 || list[0].ID != l.ID {
+			t.Errorf("locks %+v", list)
+		}
+	})
+}
+
+// The way back leads past images that are marked as bad.
+func TestLastGoodSkipsMarked(t *testing.T) {
+	in(t, func(w *world) {
+		for _, tag := range []string{"abc1234", "def5678"} {
+			w.deploy(deployOf(api, tag))
+			w.complete(api)
+			w.settle(11 * time.Second)
+		}
+		w.deploy(deploys.Request{Target: api, Return: &deploys.ReturnTo{Deploy: 1}, Actor: ana, MarkBad: true, Reason: "leaks"})
+		w.complete(api)
+		w.settle(11 * time.Second)
+		last := w.get(3)
+		if ret, v, ok, err := w.svc.LastGood(w.Context(), last); err != nil || !ok || v.Tag != "0000001" || ret != (deploys.ReturnTo{Deploy: 1, Before: true}) {
+			t.Errorf("back to %+v %s %t %v", ret, v.Tag, ok, err)
+		}
+		w.refused(deploys.Request{Target: api, Return: &deploys.ReturnTo{Deploy: 2}, Actor: ana}, errs.Invalid, "def5678 was marked as bad by ana")
+	})
+}
+
+// What a rollback returns to is known with its time.
+func TestRanWell(t *testing.T) {
+	in(t, func(w *world) {
+		began := time.Now()
+		w.deploy(deployOf(api, "abc1234"))
+		w.complete(api)
+		w.settle(time.Hour)
+		w.deploy(deployOf(api, "def5678"))
+		w.complete(api)
+		w.settle(time.Hour)
+		for _, c := range []struct {
+			back     deploys.ReturnTo
+			from, to time.Time
+		}{
+			{deploys.ReturnTo{Deploy: 1, Before: true}, time.Time{}, began},
+			{deploys.ReturnTo{Deploy: 1}, began.Add(10 * time.Second), began.Add(time.Hour)},
+			{deploys.ReturnTo{Deploy: 2, Before: true}, began.Add(10 * time.Second), began.Add(time.Hour)},
+			{deploys.ReturnTo{Deploy: 2}, began.Add(time.Hour + 10*time.Second), time.Time{}},
+		} {
+			from, to, err := w.svc.RanWell(w.Context(), api, c.back)
+			if err != nil || from.Sub(c.from).Abs() > time.Second || to.Sub(c.to).Abs() > time.Second {
+				t.Errorf("%+v ran from %s to %s, %v", c.back, from, to, err)
+			}
+		}
+	})
+}

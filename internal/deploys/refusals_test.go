@@ -1,0 +1,321 @@
+package deploys_test
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"deployportal/internal/auth"
+	"deployportal/internal/deploys"
+	"deployportal/internal/deploys/deploystest"
+	"deployportal/internal/errs"
+	"deployportal/internal/sqlite"
+)
+
+var update = flag.Bool("update", false, "write the refusals as they are now to testdata/refusals.txt")
+
+// noRefusals are the errors that nobody who asks is ever refused with: how a run ends, or what the program itself may
+// not do. Everything else that the domain and the policy can say is produced below.
+var noRefusals = []string{
+	"%s",                                // runner.apply: what changed said, as the outcome of a run
+	"A deploy that is %s cannot become", // Status.To: ends a run that another has replaced
+	"%s changed %d times while this deploy was starting",
+	"The Deployment %s was deleted before this automatic rollback began",
+	"%s was changed by %s%s before this automatic rollback began",
+	"The cluster's caches are behind.", // outsider.notice: tried again
+}
+
+// refusal makes the domain refuse something, by its own name in the file.
+type refusal struct {
+	name string
+	ask  func(w *world) error
+}
+
+func start(change func(w *world, r *deploys.Request)) func(*world) error {
+	return func(w *world) error {
+		r := deployOf(api, "abc1234")
+		change(w, &r)
+		_, err := w.svc.Start(w.Context(), r)
+		return err
+	}
+}
+
+func rename(w *world, from, to string) {
+	must(w, w.db.Write(w.Context(), func(tx *sqlite.Tx) error {
+		_, err := tx.Exec(w.Context(), fmt.Sprintf("ALTER TABLE %s RENAME TO %s", from, to))
+		return err
+	}))
+}
+
+// marked gives w a bad image, abc1234, by a rollback of ana's.
+func marked(w *world) {
+	d := w.deploy(deployOf(api, "abc1234"))
+	w.complete(api)
+	w.settle(11 * time.Second)
+	req := back(d, true)
+	req.Reason, req.LockTarget = "prices are wrong", false
+	w.deploy(req)
+	w.complete(api)
+	w.settle(11 * time.Second)
+}
+
+func lockBy(by auth.Actor, s deploys.Scope, reason string, d time.Duration) func(*world) error {
+	return func(w *world) error {
+		_, err := w.svc.Lock(w.Context(), deploys.LockRequest{Scope: s, Reason: reason, For: d, Actor: by})
+		return err
+	}
+}
+
+var refusals = []refusal{
+	{"nobody is signed in", start(func(_ *world, r *deploys.Request) { r.Actor = auth.Actor{} })},
+	{"no role", start(func(_ *world, r *deploys.Request) { r.Actor = vera })},
+	{"an action nobody may do", func(*world) error { return auth.Policy{}.Allow(root, "unheard of", "prod") }},
+	{"nothing to do", start(func(_ *world, r *deploys.Request) { r.Image = "" })},
+	{"two things to do", start(func(_ *world, r *deploys.Request) { r.Restart = true })},
+	{"an adoption in place of a deploy", start(func(_ *world, r *deploys.Request) { r.Image, r.Adopt, r.Replaces = "", true, 1 })},
+	{"a tag too long", start(func(_ *world, r *deploys.Request) { r.Image = strings.Repeat("x", 129) })},
+	{"a tag that is no SHA", start(func(_ *world, r *deploys.Request) { r.Image = "latest" })},
+	{"ticks on a deploy", start(func(_ *world, r *deploys.Request) { r.MarkBad = true })},
+	{"a form used elsewhere", start(func(w *world, r *deploys.Request) {
+		r.Key = "k"
+		w.deploy(*r)
+		r.Target = admin
+	})},
+	{"the portal stops", start(func(w *world, _ *deploys.Request) { w.stop() })},
+	{"the last deploy is not read yet", func(w *world) error {
+		w.crashed("recorded")
+		release := make(chan struct{})
+		defer close(release)
+		w.cluster.AfterLive = func() { <-release }
+		w.start(nil)
+		_, err := w.svc.Start(w.Context(), deployOf(api, "def5678"))
+		return err
+	}},
+	{"no such deploy", start(func(_ *world, r *deploys.Request) { r.Image, r.Return = "", &deploys.ReturnTo{Deploy: 77} })},
+	{"a deploy of another app", start(func(w *world, r *deploys.Request) {
+		r.Image, r.Return = "", &deploys.ReturnTo{Deploy: w.deploy(deployOf(admin, "abc1234")).ID}
+	})},
+	{"back to what was not healthy", start(func(w *world, r *deploys.Request) {
+		w.cluster.Update(api, func(r *deploys.Rollout) { r.Available = 0 })
+		r.Image, r.Return = "", &deploys.ReturnTo{Deploy: w.deploy(*r).ID, Before: true}
+	})},
+	{"back to what did not succeed", start(func(w *world, r *deploys.Request) {
+		r.Image, r.Return = "", &deploys.ReturnTo{Deploy: w.deploy(*r).ID}
+	})},
+	{"no such change", start(func(_ *world, r *deploys.Request) { r.Image, r.Return = "", &deploys.ReturnTo{Change: 77} })},
+	{"back to what was not healthy before a change", start(func(w *world, r *deploys.Request) {
+		w.settled()
+		for _, image := range []string{imageF, imageE} { // the first is never healthy
+			w.set(image)
+			w.settled()
+		}
+		r.Image, r.Return = "", &deploys.ReturnTo{Change: w.changes()[0].ID}
+	})},
+	{"no change to adopt", start(func(w *world, r *deploys.Request) {
+		w.settled()
+		r.Image, r.Adopt = "", true
+	})},
+	{"a change that is not healthy to adopt", start(func(w *world, r *deploys.Request) {
+		w.settled()
+		w.set(imageF)
+		w.settled()
+		r.Image, r.Adopt = "", true
+	})},
+	{"no workload", start(func(w *world, _ *deploys.Request) {
+		w.cluster.Update(api, func(r *deploys.Rollout) { r.Exists = false })
+	})},
+	{"no such container", start(func(w *world, _ *deploys.Request) {
+		w.cluster.Update(api, func(r *deploys.Rollout) { delete(r.Images, "api"); r.Images["apii"] = "x" })
+	})},
+	{"something else runs than was shown", start(func(_ *world, r *deploys.Request) { r.Seen.From = "sha256:other" })},
+	{"the tag names something else than was shown", start(func(_ *world, r *deploys.Request) { r.Seen.To = "sha256:other" })},
+	{"it runs already", start(func(_ *world, r *deploys.Request) { r.Image = "0000001" })},
+	{"it is set already", start(func(w *world, r *deploys.Request) {
+		w.cluster.Update(api, func(r *deploys.Rollout) { r.Available = 0 })
+		r.Image = "0000001"
+	})},
+	{"what was to be replaced is over", start(func(_ *world, r *deploys.Request) { r.Replaces = 99 })},
+	{"another deploy is under way", start(func(w *world, r *deploys.Request) {
+		w.deploy(*r)
+		r.Image = "def5678"
+	})},
+	{"the log cannot be written", func(w *world) error {
+		w.fill()
+		_, err := w.svc.Start(w.Context(), deployOf(api, "latest"))
+		w.free()
+		return err
+	}},
+
+	{"locked", start(func(w *world, _ *deploys.Request) { w.lock(deploys.Scope(api), 4*time.Hour) })},
+	{"locked for good", start(func(w *world, _ *deploys.Request) { w.lock(deploys.Scope{Env: "prod"}, 0) })},
+	{"all is locked", start(func(w *world, _ *deploys.Request) { w.lock(deploys.Scope{}, 0) })},
+	{"a rollback past a lock without a reason", start(func(w *world, r *deploys.Request) {
+		d := w.deploy(*r)
+		w.lock(deploys.Scope(api), 4*time.Hour)
+		r.Image, r.Reason, r.Replaces, r.Return = "", "", d.ID, &deploys.ReturnTo{Deploy: d.ID, Before: true}
+	})},
+	{"locks cannot be read", start(func(w *world, _ *deploys.Request) { rename(w, "locks", "away") })},
+	{"a bad image without a reason", start(func(w *world, r *deploys.Request) {
+		marked(w)
+		r.Reason = ""
+	})},
+	{"marks cannot be read", start(func(w *world, _ *deploys.Request) { rename(w, "bad_images", "away") })},
+	{"a mark without a reason", start(func(w *world, r *deploys.Request) {
+		d := w.deploy(*r)
+		w.complete(api)
+		w.settle(11 * time.Second)
+		r.Image, r.Reason, r.MarkBad, r.Return = "", "", true, &deploys.ReturnTo{Deploy: d.ID, Before: true}
+	})},
+	{"a mark on what is not known", start(func(w *world, r *deploys.Request) {
+		d := w.deploy(*r)
+		w.complete(api)
+		w.settle(11 * time.Second)
+		w.cluster.SetImage(api, "api", "git.example.org/acme/api:stable")
+		r.Image, r.MarkBad, r.Return = "", true, &deploys.ReturnTo{Deploy: d.ID}
+	})},
+	{"a mark on what comes back", start(func(w *world, r *deploys.Request) {
+		restart := w.deploy(restartOf(api))
+		r.Image, r.MarkBad, r.Replaces, r.Return = "", true, restart.ID, &deploys.ReturnTo{Deploy: restart.ID, Before: true}
+	})},
+	{"a restart under a lock", start(func(w *world, r *deploys.Request) {
+		w.lock(deploys.Scope(api), 0)
+		r.Image, r.Restart = "", true
+	})},
+	{"a bad image to adopt without a reason", start(func(w *world, r *deploys.Request) {
+		marked(w)
+		w.set(deploystest.Repo + "api:abc1234@" + deploystest.Digest("abc1234"))
+		w.complete(api)
+		w.settled()
+		r.Image, r.Adopt, r.Reason = "", true, ""
+	})},
+
+	{"may not lock", lockBy(vera, deploys.Scope(api), "x", 0)},
+	{"an app of no environment", lockBy(root, deploys.Scope{App: "api"}, "x", 0)},
+	{"a lock without a reason", lockBy(ana, deploys.Scope{Env: "prod"}, " ", 0)},
+	{"a lock too long", lockBy(ana, deploys.Scope{Env: "prod"}, "x", 31*24*time.Hour)},
+	{"locked already", func(w *world) error {
+		w.lock(deploys.Scope(api), 0)
+		return lockBy(marta, deploys.Scope(api), "x", 0)(w)
+	}},
+	{"no such lock", func(w *world) error { return w.svc.Unlock(w.Context(), ana, 77) }},
+	{"another's lock", func(w *world) error {
+		return w.svc.Unlock(w.Context(), marta, w.lock(deploys.Scope{Env: "prod"}, 0).ID)
+	}},
+	{"no such mark", func(w *world) error { return clearBy(w, ana, 77) }},
+	{"may not take the mark off", func(w *world) error {
+		marked(w)
+		return clearBy(w, vera, w.marks()[0].ID)
+	}},
+	{"a mark made where one may not look", func(w *world) error {
+		marked(w)
+		elsewhere := ana
+		elsewhere.Grants = []auth.Grant{{Role: auth.Admin, Env: "staging"}}
+		return clearBy(w, elsewhere, w.marks()[0].ID)
+	}},
+}
+
+// Every refusal reads as it stands in testdata/refusals.txt: what, who or since when, and what to do. And every error
+// that the domain and the policy can make is among them, so that a new one is written there, and read by somebody.
+func TestEveryRefusalIsTold(t *testing.T) {
+	var file strings.Builder
+	var said []string
+	for _, r := range refusals {
+		in(t, func(w *world) {
+			err := r.ask(w)
+			if err == nil {
+				t.Errorf("%s: not refused", r.name)
+				return
+			}
+			said = append(said, errs.Public(err))
+			fmt.Fprintf(&file, "# %s (%s)\n%s\n\n", r.name, errs.KindOf(err), errs.Public(err))
+		})
+	}
+	path := filepath.Join("testdata", "refusals.txt")
+	if *update {
+		must(t, os.MkdirAll("testdata", 0o755))
+		must(t, os.WriteFile(path, []byte(file.String()), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	must(t, err)
+	if got := file.String(); got != string(want) {
+		t.Errorf("the refusals are not as in %s (go test -run %s -update writes them, for reading):\n%s", path, t.Name(), got)
+	}
+	for format, where := range formats(t) {
+		i := slices.IndexFunc(noRefusals, func(p string) bool { return format == p || p != "%s" && strings.HasPrefix(format, p) })
+		told := i < 0 && slices.ContainsFunc(said, pattern(t, where, format).MatchString)
+		if i < 0 && !told {
+			t.Errorf("%s: nobody is refused with %q in this test: add a case", where, format)
+		}
+	}
+}
+
+// formats finds every sentence that the domain and the policy make errors of, and where.
+func formats(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	must(t, err)
+	out := map[string]string{}
+	for _, name := range append(files, filepath.Join("..", "auth", "policy.go")) {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		must(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			fun, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			pkg, _ := fun.X.(*ast.Ident)
+			at := map[string]int{"New": 1, "Wrap": 2}[fun.Sel.Name]
+			if pkg == nil || pkg.Name != "errs" || at == 0 {
+				return true
+			}
+			where := fset.Position(call.Pos()).String()
+			lit, ok := call.Args[at].(*ast.BasicLit)
+			if !ok {
+				t.Errorf("%s: the sentence is not written where the error is made, so nothing holds it to the file", where)
+				return true
+			}
+			format, err := strconv.Unquote(lit.Value)
+			must(t, err)
+			out[format] = where
+			return true
+		})
+	}
+	if len(out) < 30 {
+		t.Fatalf("only %d sentences were found", len(out))
+	}
+	return out
+}
+
+// pattern matches what a format can make. One that is nearly all verbs would match anything.
+func pattern(t *testing.T, where, format string) *regexp.Regexp {
+	t.Helper()
+	verb := regexp.MustCompile(`%[sdvq]`)
+	letters := strings.IndexFunc(verb.ReplaceAllString(format, ""), unicode.IsLetter) >= 0 && len(verb.ReplaceAllString(format, "")) >= 10
+	if !letters {
+		t.Errorf("%s: %q has hardly a word of its own", where, format)
+	}
+	parts := verb.Split(format, -1)
+	for i, p := range parts {
+		parts[i] = regexp.QuoteMeta(p)
+	}
+	return regexp.MustCompile(`(?s)^` + strings.Join(parts, `.*`) + `$`)
+}

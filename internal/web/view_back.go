@@ -1,0 +1,132 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"deployportal/internal/deploys"
+	"deployportal/internal/errs"
+	"deployportal/web/templates"
+)
+
+// behind is what a confirm page tells besides of marks and locks, and of what a rollback brings back.
+type behind struct {
+	mark     *deploys.BadImage // of the image to come
+	why      string            // why what runs is bad, as the deploy that brought it tells; empty: it does not
+	asked    bool              // the registry was asked for the image to come back
+	gone     error             // what it said; nil: it has it
+	from, to time.Time         // when what comes back ran
+	kept     *deploys.ReplicaSet
+}
+
+// lookBehind fills that in. It may run beside compare, which fills in other parts.
+func (s *Server) lookBehind(ctx context.Context, o *offer) error {
+	marks, err := s.Deploys.BadImages(ctx, o.to.Repository)
+	if err != nil {
+		return err
+	}
+	for _, m := range marks {
+		if m.Digest == o.to.Digest {
+			o.mark = &m
+		}
+	}
+	if o.back == nil {
+		return nil
+	}
+	t := &o.target
+	if t.Latest.To.Same(t.Running) {
+		o.why = t.Latest.WhyBad()
+	}
+	if o.from, o.behind.to, err = s.Deploys.RanWell(ctx, t.App.Target, *o.back); err != nil {
+		return err
+	}
+	if o.to.Digest != "" && o.to.Repository != "" {
+		ctx, cancel := context.WithTimeout(ctx, s.times.compare)
+		defer cancel()
+		_, o.gone = s.Catalog.Resolve(ctx, o.to.Repository, o.to.Digest)
+		o.asked = true
+	}
+	if t.Rollout == nil {
+		return nil
+	}
+	if name, ok := s.Cluster.Reused(t.App.Target, o.to.Images); ok {
+		for _, rs := range t.Rollout.ReplicaSets {
+			if rs.Name == name {
+				o.kept = &rs
+			}
+		}
+	}
+	return nil
+}
+
+// behindView puts it on the page.
+func behindView(p *templates.ConfirmProps, o offer, w wish, now time.Time) {
+	t := o.target
+	p.NeedReason = o.mark != nil || o.back != nil && len(t.Locks) > 0
+	if o.back == nil {
+		return
+	}
+	p.Ran = ranWords(o.from, o.behind.to, now)
+	if t.Running.Digest != "" && !o.to.Same(t.Running) {
+		p.Bad, p.BadWhy = t.Running.Short(), o.why
+	}
+	p.MarkBad, p.LockTarget = w.markBad, w.lockTarget
+	if w.refused == nil {
+		p.MarkBad = o.why != ""
+	}
+}
+
+// ranWords says when something ran, and how long.
+func ranWords(from, to, now time.Time) string {
+	switch {
+	case from.IsZero() && to.IsZero():
+		return ""
+	case from.IsZero():
+		return "ran well until " + templates.UTCShort(to, now) + "; since when, the portal does not know"
+	case to.IsZero():
+		return "runs well since " + templates.UTCShort(from, now)
+	}
+	return fmt.Sprintf("ran well for %s, %s to %s", templates.Dur(to.Sub(from)), templates.UTCShort(from, now), templates.UTCShort(to, now))
+}
+
+// behindChecks says what locks, marks, registry and cluster say of an offer; the first of them block.
+func behindChecks(o offer) (blocks, rest []templates.Check) {
+	t := o.target
+	check := func(tone templates.Tone, word, sentence, fix string) templates.Check {
+		return templates.Check{Mark: templates.Mark{Tone: tone, Word: word}, Sentence: sentence, Fix: fix}
+	}
+	for _, l := range t.Locks {
+		if o.back == nil {
+			blocks = append(blocks, check(templates.Bad, "Locked", l.Says(), l.OwnerName+" or an admin can unlock it, on the page of locks."))
+		} else {
+			rest = append(rest, check(templates.Unknown, "Locked", l.Says(), "A rollback passes the lock: say why."))
+		}
+	}
+	if o.mark != nil {
+		rest = append(rest, check(templates.Bad, "Marked", o.mark.Says(), "Say why it is to run all the same."))
+	}
+	if o.back == nil {
+		return blocks, rest
+	}
+	switch {
+	case !o.asked:
+		rest = append(rest, check(templates.Unknown, "Not known", "Its digest is not known, so the registry was not asked for the image.", ""))
+	case o.gone == nil:
+		rest = append(rest, check(templates.OK, "Passes", "The registry still has the image.", ""))
+	case errs.KindOf(o.gone) == errs.NotFound:
+		rest = append(rest, check(templates.Bad, "Gone", "The image is gone from the registry: "+errs.Public(o.gone), "Only nodes that still hold it can start it."))
+	default:
+		rest = append(rest, check(templates.Unknown, "Not known", errs.Public(o.gone), "That stops no rollback: the nodes may hold the image."))
+	}
+	short := o.to.Short()
+	switch {
+	case o.kept == nil:
+		rest = append(rest, check(templates.Unknown, "Starts anew", "All pods start anew: none of "+short+" with the pod template of now is kept.", ""))
+	case o.kept.Ready > 0:
+		rest = append(rest, check(templates.OK, "Passes", fmt.Sprintf("Still ready and kept: %s of %s. ReplicaSet %s is used again.", plural(int(o.kept.Ready), "pod"), short, o.kept.Name), ""))
+	default:
+		rest = append(rest, check(templates.OK, "Passes", fmt.Sprintf("ReplicaSet %s is used again; its pods start anew.", o.kept.Name), ""))
+	}
+	return blocks, rest
+}
