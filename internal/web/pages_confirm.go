@@ -123,7 +123,7 @@ func (s *Server) lookUp(ctx context.Context, w wish, o *offer) error {
 		return err
 	}
 	if err != nil {
-		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: foreign.Line(w.image, 64)}
+		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: foreign.Line(w.image, 128)}
 		return nil
 	}
 	o.image, o.to = img, deploys.Version{Repository: img.Repository, Tag: img.Tag, Digest: img.Digest}
