@@ -3,6 +3,7 @@ package deploys
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -70,24 +71,22 @@ func cannotStart(p Pod, c Container, restarts int32) (Cause, bool) {
 
 const livenessAdvice = "The app started and answered, and then failed this probe: see in the log why, or whether the probe asks for the right thing."
 
-// killedByLiveness gives the liveness probe of a container whose newest end it brought about, or is about to, in this
-// rollout.
+// killedByLiveness gives the liveness probe of a container whose newest end it brought about, in this rollout.
 func (j *judge) killedByLiveness(c Container) *Probe {
 	probe := c.Liveness
-	if probe == nil || probe.Kills == 0 || probe.Fails == 0 || probe.LastKill.Before(j.b.T0) {
+	if probe == nil || probe.Kills == 0 || probe.Fails == 0 || probe.LastKill.Before(j.b.T0) || c.Last == nil || c.Last.Finished.Before(probe.LastKill) {
 		return nil
 	}
-	if j.isKilledByLiveness(c) || c.Last != nil && !c.Last.Finished.Before(probe.LastKill) {
-		return probe
-	}
-	return nil
+	return probe
 }
 
-// isKilledByLiveness tells of a container that still runs and that the kubelet has said it kills: it will have ended in
-// a moment, so it has not stayed well.
-func (j *judge) isKilledByLiveness(c Container) bool {
-	probe := c.Liveness
-	return probe != nil && probe.Kills > 0 && probe.Fails > 0 && c.State == "running" && !probe.LastKill.Before(j.b.T0) && probe.LastKill.After(c.Since)
+// ending tells of a pod with a container that runs and that the kubelet has said it kills for its liveness probe: what
+// that was about will be seen in a moment, so nothing is said of it before.
+func (j *judge) ending(p Pod) bool {
+	return slices.ContainsFunc(p.Containers, func(c Container) bool {
+		probe := c.Liveness
+		return probe != nil && probe.Kills > 0 && c.State == "running" && !probe.LastKill.Before(j.b.T0) && probe.LastKill.After(c.Since)
+	})
 }
 
 func first(list ...string) string {

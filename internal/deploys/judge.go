@@ -217,8 +217,8 @@ func (j *judge) hold(proof Proof) Verdict {
 		}
 	}
 	ends := since.Add(j.b.App.Stability)
-	if j.now.Before(ends) {
-		return Verdict{Phase: PhaseHolding, Ends: ends, Again: ends,
+	if j.now.Before(ends) || slices.ContainsFunc(j.pods, j.ending) {
+		return Verdict{Phase: PhaseHolding, Ends: ends, Again: later(ends, j.now.Add(time.Second)),
 			Sentence: fmt.Sprintf("%s ready; must stay well until %s.", count(j.r.Desired, j.r.Desired), clock(ends))}
 	}
 	run := "run"
@@ -250,7 +250,7 @@ func (j *judge) crashedInWindow(_ []Cause) (Verdict, bool) {
 				w.Restarts[key] = j.m.Restarts[key]
 				base = j.m.Restarts[key]
 			}
-			if c.Init || c.Restarts <= base && c.State != "terminated" && !j.isKilledByLiveness(c) {
+			if c.Init || (c.Restarts <= base && c.State != "terminated") {
 				continue
 			}
 			lines := j.f.Logs[p.UID+"/"+c.Name]

@@ -134,6 +134,12 @@ func TestJudge(t *testing.T) {
 		r.Pods[1].Containers = []deploys.Container{c}
 		return r
 	}
+	killed := func(r deploys.Rollout) deploys.Rollout {
+		r = killing(r)
+		c := &r.Pods[1].Containers[0]
+		c.Restarts, c.Since, c.Last = c.Restarts+1, sec(16), &deploys.Exit{Code: 137, Finished: sec(16)}
+		return r
+	}
 	for _, c := range []struct {
 		name  string
 		facts deploys.Facts
@@ -194,7 +200,8 @@ func TestJudge(t *testing.T) {
 		{"a digest not looked up yet waits", deploys.Facts{}, []look{{5, imageID("sha256:other")}, {60, imageID("sha256:other")}}, deploys.Running, ""},
 		{"a webhook that swaps the image", deploys.Facts{}, []look{{5, swapped()}, {60, swapped()}}, deploys.Running, "admission webhook"},
 		{"restart inside the window fails", deploys.Facts{}, []look{{5, done(5)}, {12, restarted(done(5), 1, 1)}}, deploys.Failed, "Container api of pod new-2 ended with exit code 1 after all pods were ready, within the 10 s"},
-		{"a container that its liveness probe is about to end has not stayed well", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}}, deploys.Failed, "Container api of pod new-2 was killed by its liveness probe after all pods were ready"},
+		{"a container that its liveness probe is about to end has not stayed well", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}}, deploys.Running, "must stay well until"},
+		{"and when it has ended the deploy has failed", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}, {16, killed(done(5))}}, deploys.Failed, "Container api of pod new-2 was killed by its liveness probe after all pods were ready"},
 		{"restart before the window does not", deploys.Facts{}, []look{{5, restarted(done(5), 1, 1)}, {16, restarted(done(5), 1, 1)}}, deploys.Succeeded, ""},
 		{"old ReplicaSet used again: its restarts are history", deploys.Facts{}, []look{{1, history()}}, deploys.Succeeded, ""},
 		{"old ReplicaSet used again: a crash loop of before the rollout", deploys.Facts{}, []look{{1, with(crashing(7), func(r *deploys.Rollout) {

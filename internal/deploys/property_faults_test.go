@@ -34,7 +34,8 @@ func (e eager) Resolve(ctx context.Context, repository, ref string) (deploys.Ima
 // TestAnyOrderFindsTheFault: a property that holds with a fault in the code is none.
 func TestAnyOrderFindsTheFault(t *testing.T) {
 	quiet(t)
-	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s"} {
+	// One seed, for what is tried here is whether the property sees the fault, not the luck of a draw.
+	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "2"} {
 		f := flag.Lookup(name)
 		was := f.Value.String()
 		must(t, f.Value.Set(value))

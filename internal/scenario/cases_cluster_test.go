@@ -150,13 +150,13 @@ func (st *stage) pullSecret(password string) {
 	}
 }
 
-// fillQuota lets no more pods into the namespace than there are.
+// fillQuota lets no more pods into the namespace than there are, once those that end have gone.
 func (st *stage) fillQuota(pods int) {
 	st.t.Helper()
 	st.kubectl("create", "quota", "small", fmt.Sprintf("--hard=pods=%d", pods))
 	slowly(st.t, time.Minute, "the quota is counted", func() bool {
 		q, err := st.ns.Admin.CoreV1().ResourceQuotas(st.ns.Name).Get(st.t.Context(), "small", metav1.GetOptions{})
-		return err == nil && !q.Status.Used.Pods().IsZero()
+		return err == nil && q.Status.Used.Pods().Value() == int64(pods)
 	})
 }
 

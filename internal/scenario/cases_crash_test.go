@@ -41,7 +41,7 @@ func crashes() []scenario {
 			template:   withProxy,
 			status:     "Failed", title: "Crash loop",
 			sentence: says(`^Container proxy of ` + pod + ` ended with exit code 4 and was started again \d times\. It said: fatal: no upstream\.$`)},
-		{key: "native-sidecar", name: "sidecar of the new kind crashes", keeps: true, within: crashing + 10*time.Second, containers: []string{"proxy"},
+		{key: "native-sidecar", name: "sidecar of the new kind crashes", within: crashing + 10*time.Second, containers: []string{"proxy"},
 			next:     image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal: no upstream", "EXIT_CODE", "4"),
 			template: withNativeProxy,
 			status:   "Failed", title: "Crash loop",

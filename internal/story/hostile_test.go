@@ -92,10 +92,9 @@ func TestHostileStory(t *testing.T) {
 			t.Errorf("%s has to be scrolled sideways", where)
 		}
 		text = strings.Join(strings.Fields(text), " ")
-		for _, s := range shown {
-			if !strings.Contains(text, foreign.Line(s, 100)) {
-				t.Errorf("%s does not show %q", where, foreign.Line(s, 100))
-			}
+		missing := slices.DeleteFunc(slices.Clone(shown), func(s string) bool { return strings.Contains(text, foreign.Line(s, 100)) })
+		if len(shown)-len(missing) < min(len(shown), 20) {
+			t.Errorf("%s does not show %q", where, missing) // a confirm page lists twenty commits, and says how many more there are
 		}
 	}
 	w.until("the registry to be read", func() bool { return w.ana.get("/apps/prod/api").shows(foreign.Line(subjects[len(subjects)-1], 100)) })

@@ -42,11 +42,10 @@ var (
 		of("SignIn", templates.SignIn),
 	}
 	messages = []component{
-		of("AppMessage", templates.AppMessage),
-		of("BoardMessage", templates.BoardMessage),
+		of("BoardMessage", templates.BoardMessage), of("AppMessage", templates.AppMessage),
 		of("DeployMessage", func(p templates.DeployLiveProps) templ.Component { return templates.DeployMessage(p, false) }),
 	}
-	parts = []string{"AppLive", "BoardLive", "DeployLive", "StreamDone"} // of the above
+	parts = []string{"BoardLive", "AppLive", "DeployLive", "StreamDone"} // of the above
 )
 
 // TestEveryComponentIsAttacked: the lists above name all there is.

@@ -144,7 +144,7 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 // lookUp finds the image that a deploy is to bring.
 func (s *Server) lookUp(ctx context.Context, w wish, o *offer) error {
 	if err := s.Deploys.CheckImage(w.image); err != nil {
-		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: foreign.Line(w.image, 128)}
+		o.lost, o.to = err, deploys.Version{Repository: o.target.App.Repository, Tag: foreign.Line(w.image, 64)}
 		return nil
 	}
 	img, err := s.Catalog.Resolve(ctx, o.target.App.Repository, w.image)
