@@ -3,13 +3,15 @@ package kube
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"deployportal/internal/deploys"
 )
 
-// Reused names the ReplicaSet that the controller uses again, with the pods it still has, once the workload of a target
-// is set to these images: the one whose template is then the Deployment's. ok is false when there is none.
-func (c *Cluster) Reused(t deploys.Target, images map[string]string) (replicaSet string, ok bool) {
+// Reused names the ReplicaSet that the controller uses again, with the pods it still has, once a rollback has set the
+// workload of a target to the images of a version and to the mark of a restart it ran with: the one whose template is then
+// the Deployment's. ok is false when there is none.
+func (c *Cluster) Reused(t deploys.Target, v deploys.Version) (replicaSet string, ok bool) {
 	e, err := c.env(t.Env)
 	if err != nil {
 		return "", false
@@ -26,17 +28,22 @@ func (c *Cluster) Reused(t deploys.Target, images map[string]string) (replicaSet
 	if o.Deployment == nil {
 		return "", false
 	}
-	return reused(o.Deployment, o.ReplicaSets, images)
+	return reused(o.Deployment, o.ReplicaSets, v)
 }
 
-func reused(d *appsv1.Deployment, sets []*appsv1.ReplicaSet, images map[string]string) (string, bool) {
+func reused(d *appsv1.Deployment, sets []*appsv1.ReplicaSet, v deploys.Version) (string, bool) {
 	then := d.Spec.Template.DeepCopy()
 	for _, list := range [][]corev1.Container{then.Spec.InitContainers, then.Spec.Containers} {
 		for i, c := range list {
-			if image, ok := images[c.Name]; ok {
+			if image, ok := v.Images[c.Name]; ok {
 				list[i].Image = image
 			}
 		}
+	}
+	if v.Restarted == "" {
+		delete(then.Annotations, annotationRestarted)
+	} else {
+		metav1.SetMetaDataAnnotation(&then.ObjectMeta, annotationRestarted, v.Restarted)
 	}
 	hash := TemplateHash(then)
 	for _, rs := range sets {

@@ -243,6 +243,9 @@ func TestRollbackFromAFailedRestart(t *testing.T) {
 	if confirm.doc.Find("#mark-bad").Length() != 0 || confirm.doc.Find("#lock-target").Length() != 1 {
 		t.Errorf("the ticks: %q", confirm.text("form"))
 	}
+	if !strings.Contains(confirm.text("main"), "Still ready and kept: 1 pod of aaaaaaa.") {
+		t.Errorf("what comes back: %q", confirm.text("main"))
+	}
 	form := confirmed(page)
 	if form.Get("rollback_to") != "1" || form.Get("before") != "1" || form.Has("mark_bad") {
 		t.Fatalf("the way back: %v", form)

@@ -310,12 +310,12 @@ func (c *cluster) Logs(context.Context, deploys.Target, string, string, bool) ([
 	return nil, errs.New(errs.NotFound, "There is no log.")
 }
 
-// Reused implements Cluster: the ReplicaSet with these images, as templates have nothing else here.
-func (k *cluster) Reused(t deploys.Target, images map[string]string) (string, bool) {
+// Reused implements Cluster: the ReplicaSet with image and mark, as templates have nothing else here.
+func (k *cluster) Reused(t deploys.Target, v deploys.Version) (string, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, rs := range k.at[t].ReplicaSets {
-		if rs.Template == images["main"] {
+		if rs.Template == v.Images["main"]+v.Restarted {
 			return rs.Name, true
 		}
 	}

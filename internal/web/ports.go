@@ -45,7 +45,7 @@ type Cluster interface {
 	Rollout(deploys.Target) (deploys.Rollout, error)
 	Watch(deploys.Target) (bell <-chan struct{}, stop func())
 	Differences(t deploys.Target, before, after string) []string
-	Reused(t deploys.Target, images map[string]string) (replicaSet string, ok bool)
+	Reused(t deploys.Target, v deploys.Version) (replicaSet string, ok bool)
 	WatchAll() (bell <-chan struct{}, stop func())
 }
 

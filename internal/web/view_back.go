@@ -50,7 +50,7 @@ func (s *Server) lookBehind(ctx context.Context, o *offer) error {
 	if t.Rollout == nil {
 		return nil
 	}
-	if name, ok := s.Cluster.Reused(t.App.Target, o.to.Images); ok {
+	if name, ok := s.Cluster.Reused(t.App.Target, o.to); ok {
 		for _, rs := range t.Rollout.ReplicaSets {
 			if rs.Name == name {
 				o.kept = &rs
