@@ -34,8 +34,7 @@ func (e eager) Resolve(ctx context.Context, repository, ref string) (deploys.Ima
 // TestAnyOrderFindsTheFault: a property that holds with a fault in the code is none.
 func TestAnyOrderFindsTheFault(t *testing.T) {
 	quiet(t)
-	// One seed, for what is tried here is whether the property sees the fault, not the luck of a draw.
-	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "2"} {
+	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s", "rapid.seed": "0"} {
 		f := flag.Lookup(name)
 		was := f.Value.String()
 		must(t, f.Value.Set(value))
@@ -63,14 +62,21 @@ func TestAnyOrderFindsTheFault(t *testing.T) {
 			BEGIN UPDATE deploys SET app = NEW.app WHERE finished_at IS NULL; END`), "more than one active deploy"},
 	} {
 		t.Run(fault, func(t *testing.T) {
-			r := &recorder{T: t}
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				rapid.Check(r, property(t, c.plant))
-			}()
-			<-done
-			if all := strings.Join(r.said, "\n"); !strings.Contains(all, c.found) {
+			// What is tried here is whether the property sees the fault, not the luck of one draw: another invariant may
+			// break first, or the draw may never come to it.
+			var all string
+			for seed := 1; seed <= 20 && !strings.Contains(all, c.found); seed++ {
+				must(t, flag.Set("rapid.seed", fmt.Sprint(seed)))
+				r := &recorder{T: t}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					rapid.Check(r, property(t, c.plant))
+				}()
+				<-done
+				all = strings.Join(r.said, "\n")
+			}
+			if !strings.Contains(all, c.found) {
 				t.Errorf("not found as %q:\n%s", c.found, all)
 			}
 		})

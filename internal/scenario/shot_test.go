@@ -6,7 +6,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -44,8 +43,11 @@ func (st *stage) shoot(path string) {
 	}
 	p := st.w.portal
 	shot, err := chromedp.Run(chrome.ctx, func(ctx context.Context, t *chromedp.Target) ([]byte, error) {
-		name, value, _ := strings.Cut(p.cookie, "=")
-		if _, err := cdp.Call(ctx, t, network.SetCookie, network.SetCookieParams{Name: name, Value: value, URL: "http://" + p.addr}); err != nil {
+		cookie := network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Cookie": p.cookie}}
+		if _, err := cdp.Call(ctx, t, network.Enable, network.EnableParams{}); err != nil {
+			return nil, err
+		}
+		if _, err := cdp.Call(ctx, t, network.SetExtraHTTPHeaders, cookie); err != nil {
 			return nil, err
 		}
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), chromedp.Navigate("http://"+p.addr+path)); err != nil {
