@@ -136,6 +136,10 @@ func (j *judge) verdict() Verdict {
 			return v
 		}
 	}
+	if c, ok := j.creationRefused(); ok {
+		c.Doomed = false // not yet
+		causes = append(causes, c)
+	}
 	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: loud(causes)}
 }
 
