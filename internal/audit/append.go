@@ -12,8 +12,8 @@ const columns = `seq, at, actor_id, actor_name, source, addr, method, action, ap
 	from_tag, from_digest, to_tag, to_digest, reason, outcome, detail, request_id, count, prev_hash, hash`
 
 // Append writes one entry at the end of the chain, inside the transaction of what it records: both are durable or
-// neither is. Seq, At, Prev and Hash are set here; texts are made harmless and cut to their columns' lengths. It returns the entry as
-// written.
+// neither is. Seq, At, Prev and Hash are set here; texts are made harmless and cut to their columns' lengths. It returns
+// the entry as written.
 func Append(ctx context.Context, tx *sqlite.Tx, e Entry) (Entry, error) {
 	e.Prev = first
 	row := tx.QueryRow(ctx, `SELECT seq, hash FROM audit_entries ORDER BY seq DESC LIMIT 1 -- audit.Append`)

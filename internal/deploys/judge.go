@@ -136,6 +136,10 @@ func (j *judge) verdict() Verdict {
 			return v
 		}
 	}
+	if c, ok := j.creationRefused(); ok {
+		c.Doomed = false // not yet
+		causes = append(causes, c)
+	}
 	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: loud(causes)}
 }
 
@@ -189,7 +193,8 @@ func (j *judge) complete(_ []Cause) (Verdict, bool) {
 	if wrong != "" || proof == "" {
 		return Verdict{}, false
 	}
-	return j.hold(proof), true
+	v := j.hold(proof)
+	return v, v.Status != "" || v.Phase != ""
 }
 
 // othersLive tells whether a pod of another ReplicaSet still runs or waits to run.
@@ -199,7 +204,7 @@ func (j *judge) othersLive() bool {
 	})
 }
 
-// hold opens the stability window and tells when it ends.
+// hold opens the stability window and tells when it ends. The zero verdict: it cannot end well.
 func (j *judge) hold(proof Proof) Verdict {
 	if j.m.Window == nil {
 		j.m.Window = &Window{Restarts: map[string]int32{}}
@@ -217,9 +222,16 @@ func (j *judge) hold(proof Proof) Verdict {
 		}
 	}
 	ends := since.Add(j.b.App.Stability)
-	if j.now.Before(ends) || slices.ContainsFunc(j.pods, j.ending) {
-		return Verdict{Phase: PhaseHolding, Ends: ends, Again: later(ends, j.now.Add(time.Second)),
+	if j.now.Before(ends) {
+		return Verdict{Phase: PhaseHolding, Ends: ends, Again: ends,
 			Sentence: fmt.Sprintf("%s ready; must stay well until %s.", count(j.r.Desired, j.r.Desired), clock(ends))}
+	}
+	if slices.ContainsFunc(j.pods, j.ending) {
+		if j.overdue() {
+			return Verdict{} // it does not end: the deadline decides
+		}
+		return Verdict{Phase: PhaseHolding, Ends: ends, Again: j.now.Add(time.Second),
+			Sentence: "A liveness probe has failed and its container is being ended. Waiting to see how it ended."}
 	}
 	run := "run"
 	if j.r.Desired == 1 {

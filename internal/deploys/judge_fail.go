@@ -117,11 +117,16 @@ func (j *judge) doomed(causes []Cause) (Verdict, bool) {
 	return failed(causes[0]), true
 }
 
-// refused is the other half of rule 4: the API server does not let the pods be created, and nothing moves.
+// refused is the other half of rule 4: the API server does not let the pods be created, and nothing moves. Where a full
+// quota has let something move, the pods that go make room; the controller asks again later after each refusal, and its
+// condition stands until then (docs/adr/0001-quota.md). So then the deadline decides.
 func (j *judge) refused(_ []Cause) (Verdict, bool) {
 	c, ok := j.creationRefused()
-	return failed(c), ok && j.now.Sub(j.m.Progress) >= quotaGrace
+	moved := j.r.Updated > 0 || j.r.Replicas-j.r.Updated < j.r.Desired
+	return failed(c), ok && j.now.Sub(j.m.Progress) >= quotaGrace && !(c.Title == quotaExceeded && moved)
 }
+
+const quotaExceeded = "Quota exceeded"
 
 func (j *judge) creationRefused() (Cause, bool) {
 	for _, c := range j.r.Conditions {
@@ -132,7 +137,7 @@ func (j *judge) creationRefused() (Cause, bool) {
 			Advice:   "Correct what the API server names, then deploy again.",
 			Evidence: []Evidence{{Kind: FromCluster, At: c.Updated, Text: strings.TrimSpace(c.Reason + " " + c.Message)}}}
 		if strings.Contains(c.Message, "exceeded quota") {
-			cause.Title, cause.Advice = "Quota exceeded", "Raise the quota of the namespace, or free some of it."
+			cause.Title, cause.Advice = quotaExceeded, "Raise the quota of the namespace, or free some of it."
 		}
 		return cause, true
 	}

@@ -112,6 +112,13 @@ func TestJudge(t *testing.T) {
 		r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: "FailedCreate", Message: "exceeded quota: pods"}}
 		return r
 	}
+	moved := func() deploys.Rollout {
+		return with(rolling(), func(r *deploys.Rollout) { r.Updated, r.Replicas = 0, r.Desired-1 })
+	}
+	denied := func(r deploys.Rollout) deploys.Rollout {
+		r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: "FailedCreate", Message: "denied"}}
+		return r
+	}
 	imageID := func(id string) deploys.Rollout {
 		return with(done(5), func(r *deploys.Rollout) {
 			for i := range r.Pods {
@@ -188,6 +195,9 @@ func TestJudge(t *testing.T) {
 		{"unschedulable waits", deploys.Facts{}, []look{{3, unschedulable()}, {500, unschedulable()}}, deploys.Running, ""},
 		{"unschedulable until the deadline, with its reason", deploys.Facts{}, []look{{3, unschedulable()}, {604, unschedulable()}}, deploys.Failed, "0/3 nodes are available"},
 		{"quota with nothing moving", deploys.Facts{}, []look{{1, quota(rolling())}, {17, quota(rolling())}}, deploys.Failed, "Kubernetes refuses to create the pods: exceeded quota: pods."},
+		{"quota that let a pod through: Kubernetes asks again later", deploys.Facts{}, []look{{1, quota(rolling())}, {5, quota(moved())}, {60, quota(moved())}}, deploys.Running, ""},
+		{"and the deadline decides, naming the quota", deploys.Facts{}, []look{{1, quota(rolling())}, {5, quota(moved())}, {606, quota(moved())}}, deploys.Failed, "No progress for 10 min. Kubernetes refuses to create the pods: exceeded quota: pods."},
+		{"an admission that refuses is believed though old pods have gone", deploys.Facts{}, []look{{1, denied(moved())}, {17, denied(moved())}}, deploys.Failed, "Kubernetes refuses to create the pods: denied."},
 		{"quota while the rollout goes on", deploys.Facts{}, []look{{1, quota(rolling())}, {14, quota(with(rolling(), func(r *deploys.Rollout) { r.Updated = 1 }))}, {20, quota(with(rolling(), func(r *deploys.Rollout) { r.Updated = 1 }))}}, deploys.Running, ""},
 		{"the old image still runs (devtron#4159, coolify#11467)", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { r.Pods = append(r.Pods, oldPod(1)) })}, {60, with(done(5), func(r *deploys.Rollout) { r.Pods = append(r.Pods, oldPod(1)) })}}, deploys.Running, "1 old still to go"},
 		{"an old pod that terminates is no hindrance", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { p := oldPod(1); p.Deleting = true; r.Pods = append(r.Pods, p) })}, {16, done(5)}}, deploys.Succeeded, ""},
@@ -200,7 +210,8 @@ func TestJudge(t *testing.T) {
 		{"a digest not looked up yet waits", deploys.Facts{}, []look{{5, imageID("sha256:other")}, {60, imageID("sha256:other")}}, deploys.Running, ""},
 		{"a webhook that swaps the image", deploys.Facts{}, []look{{5, swapped()}, {60, swapped()}}, deploys.Running, "admission webhook"},
 		{"restart inside the window fails", deploys.Facts{}, []look{{5, done(5)}, {12, restarted(done(5), 1, 1)}}, deploys.Failed, "Container api of pod new-2 ended with exit code 1 after all pods were ready, within the 10 s"},
-		{"a container that its liveness probe is about to end has not stayed well", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}}, deploys.Running, "must stay well until"},
+		{"a container that its liveness probe is about to end has not stayed well", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}}, deploys.Running, "its container is being ended"},
+		{"one that never ends fails by the deadline", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}, {620, killing(done(5))}}, deploys.Failed, "No progress for 10 min."},
 		{"and when it has ended the deploy has failed", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}, {16, killed(done(5))}}, deploys.Failed, "Container api of pod new-2 was killed by its liveness probe after all pods were ready"},
 		{"restart before the window does not", deploys.Facts{}, []look{{5, restarted(done(5), 1, 1)}, {16, restarted(done(5), 1, 1)}}, deploys.Succeeded, ""},
 		{"old ReplicaSet used again: its restarts are history", deploys.Facts{}, []look{{1, history()}}, deploys.Succeeded, ""},

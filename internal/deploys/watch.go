@@ -190,6 +190,9 @@ func (r *run) lookup(question func(context.Context) func(*Facts)) {
 func (r *run) prove(ctx context.Context, digest string) Proof {
 	configs, err := r.s.registry.Configs(ctx, r.d.To.Repository, digest)
 	if err != nil {
+		if errs.KindOf(err) != errs.NotFound {
+			r.s.log.Warn("a reported digest cannot be looked up", "deploy", r.d.ID, "digest", digest, "err", err)
+		}
 		return Unresolvable
 	}
 	same := 0

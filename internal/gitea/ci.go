@@ -1,6 +1,7 @@
 package gitea
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -39,8 +40,8 @@ type apiStatuses struct {
 
 // CI gives the combined state of the commits that tags (or SHAs) of a git repository name. It asks for those it does
 // not know, 4 at a time, so call it with what a page shows. What has ended is believed for ten minutes, what has not
-// for 15 s, unless the commit is so old that nothing is to be expected. Tags that name no commit are left out. The error is the first fault; what is known is given beside it, an
-// old state too. Errors as Commit.
+// for 15 s, unless the commit is so old that nothing is to be expected. Tags that name no commit are left out. The
+// error is the first fault; what is known is given beside it, an old state too. Errors as Commit.
 func (c *Client) CI(ctx context.Context, git string, tags ...string) (map[string]deploys.CI, error) {
 	known := map[string]deploys.CI{}
 	var mu sync.Mutex
@@ -138,28 +139,21 @@ func (a apiStatuses) ci() deploys.CI {
 	var first, failed, waiting string
 	for _, s := range a.Statuses {
 		name, link := foreign.Line(s.Context, 100), webURL(s.TargetURL)
-		first = orElse(first, link)
+		first = cmp.Or(first, link)
 		switch s.Status {
 		case "success", "skipped":
 		case "failure", "error", "warning":
-			failed = orElse(failed, link)
+			failed = cmp.Or(failed, link)
 			if len(ci.Failed) < most {
 				ci.Failed = append(ci.Failed, name)
 			}
 		default:
-			waiting = orElse(waiting, link)
+			waiting = cmp.Or(waiting, link)
 			if len(ci.Waiting) < most {
 				ci.Waiting = append(ci.Waiting, name)
 			}
 		}
 	}
-	ci.URL = orElse(orElse(failed, waiting), first)
+	ci.URL = cmp.Or(failed, waiting, first)
 	return ci
-}
-
-func orElse(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
 }

@@ -197,6 +197,10 @@ func TestMigrations(t *testing.T) {
 	if m, err = w.Migrations(t.Context(), "acme/api", sha(101), sha(259)); err != nil || m.Unread != 60-pageSize {
 		t.Errorf("a long range: %d unread, %v", m.Unread, err)
 	}
+	add(103, sha(1), strings.Repeat("deep/", 200)+"late.sql")
+	if m, err = w.Migrations(t.Context(), "acme/api", sha(1), sha(103)); err != nil || len(m.Ahead) != 1 || len(m.Ahead[0].Path) > 310 {
+		t.Errorf("a path too long to be shown whole: %+v, %v", m, err)
+	}
 }
 
 func TestRangeNamesWhatIsLost(t *testing.T) {

@@ -186,7 +186,7 @@ func (c *Client) changed(ctx context.Context, git, from, to string) (changes, er
 			found.unread++
 		}
 		for _, f := range a.Files[:keep] {
-			found.files = append(found.files, deploys.Touched{Path: foreign.Line(f.Filename, 500), Status: foreign.Line(f.Status, 20), Commit: commit})
+			found.files = append(found.files, deploys.Touched{Path: f.Filename, Status: foreign.Line(f.Status, 20), Commit: commit})
 		}
 	}
 	c.files.put(key, found)
@@ -196,7 +196,7 @@ func (c *Client) changed(ctx context.Context, git, from, to string) (changes, er
 func matching(files []deploys.Touched, patterns []string) (found []deploys.Touched) {
 	for _, f := range files {
 		if slices.ContainsFunc(patterns, func(p string) bool { return isMigration(f.Path, p) }) {
-			f.Path = foreign.Line(f.Path, 300)
+			f.Path = foreign.Line(f.Path, 300) // only now: a path that was cut could fit no pattern any more
 			found = append(found, f)
 		}
 	}

@@ -25,7 +25,7 @@ func placed() []scenario {
 			ready:  func(st *stage) { st.fillQuota(2) },
 			status: "Failed", title: "Quota exceeded",
 			sentence: says(`^Kubernetes refuses to create the pods: pods "api-[a-z0-9-]+" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2\.$`)},
-		{key: "quota-goes-on", name: "quota is full, the old pods make room", within: 40 * time.Second, ready: func(st *stage) { st.fillQuota(2) },
+		{key: "quota-goes-on", name: "quota is full, the old pods make room", within: time.Minute, ready: func(st *stage) { st.fillQuota(2) }, after: askAgain,
 			template: func(d *appsv1.Deployment, _ *corev1.PodSpec) {
 				one := intstr.FromInt32(1)
 				d.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: &one, MaxUnavailable: &one}

@@ -56,3 +56,15 @@ func setImage(st *stage) {
 	st.kubectl("set", "image", "deployment/api", "api="+st.w.pinned(st.s.key, good))
 	st.ns.WaitDeployment(st.t, "api", "available", kubetest.Available)
 }
+
+// askAgain has the controller try again to make its pods. After each refusal it waits twice as long, and with bad luck for
+// minutes. The first touch comes when nothing has moved for longer than a refusal is given that nothing follows.
+func askAgain(st *stage) {
+	clicked := time.Now()
+	slowly(st.t, 2*time.Minute, "the pods are there", func() bool {
+		if time.Since(clicked) > 20*time.Second {
+			st.kubectl("annotate", "pods", "--all", "--overwrite", "touched="+time.Now().Format("150405.000"))
+		}
+		return kubetest.Available(st.live())
+	})
+}

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"fmt"
-	"regexp"
 
 	"golang.org/x/sync/errgroup"
 
@@ -11,8 +10,6 @@ import (
 	"deployportal/internal/errs"
 	"deployportal/web/templates"
 )
-
-var shaLike = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
 // compare tells what Gitea says of the commit to come and of what lies between it and the one that runs. That it cannot
 // be told, or not in time, is said and stops nothing.
@@ -23,7 +20,7 @@ func (s *Server) compare(ctx context.Context, o *offer) {
 	case app.Git == "":
 		o.commits = &templates.Trouble{Sentence: "No git repository is configured for " + app.App + ".", Detail: "So which commits come and go is not known."}
 		return
-	case !shaLike.MatchString(to):
+	case !deploys.TagPattern.MatchString(to):
 		o.commits = &templates.Trouble{Sentence: "What will run has no tag that names a commit.", Detail: "So which commits come and go is not known."}
 		return
 	}
@@ -41,7 +38,7 @@ func (s *Server) compare(ctx context.Context, o *offer) {
 		return nil
 	})
 	var between, migrations error
-	if shaLike.MatchString(from) {
+	if deploys.TagPattern.MatchString(from) {
 		g.Go(func() error {
 			if c, err := s.Catalog.Commit(ctx, app.Git, from); err == nil {
 				o.target.Commit = c
@@ -58,7 +55,7 @@ func (s *Server) compare(ctx context.Context, o *offer) {
 		})
 	}
 	_ = g.Wait() // the functions return no error: what one cannot tell the others may
-	o.compared = shaLike.MatchString(from) && between == nil
+	o.compared = deploys.TagPattern.MatchString(from) && between == nil
 	o.commits = unread(o, between, migrations)
 }
 
@@ -66,7 +63,7 @@ func (s *Server) compare(ctx context.Context, o *offer) {
 func unread(o *offer, between, migrations error) *templates.Trouble {
 	from, to := o.target.Running.Tag, o.to.Tag
 	switch {
-	case !shaLike.MatchString(from):
+	case !deploys.TagPattern.MatchString(from):
 		return &templates.Trouble{Sentence: "What runs now has no tag that names a commit.", Detail: "So which commits come and go, and whether they migrate a database, is not known."}
 	case between != nil:
 		return &templates.Trouble{Sentence: "Commits cannot be read: " + errs.Public(between),

@@ -150,3 +150,16 @@ func TestConfirmViewSaysWhereItStands(t *testing.T) {
 		t.Errorf("%d of %d, %d, %q", len(p.Plus.Commits), p.Plus.Total, len(p.Minus.Commits), p.Stands)
 	}
 }
+
+// What runs is not known while the cluster is not seen, so nothing is said to be the same.
+func TestConfirmViewKnowsNoSameWithoutACluster(t *testing.T) {
+	o := offer{target: apiTarget()}
+	o.to = o.target.Running
+	if p := confirmView(o, wish{}); !p.Same {
+		t.Error("what runs is not told to be the same")
+	}
+	o.target.Trouble = errs.New(errs.Unavailable, "The portal has not read the cluster yet.")
+	if p := confirmView(o, wish{}); p.Same || !p.Blocked {
+		t.Errorf("same %v, blocked %v", p.Same, p.Blocked)
+	}
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -94,20 +95,13 @@ func ciCheck(o offer) templates.Check {
 	case o.ci.State == deploys.CISuccess:
 		c.Sentence = fmt.Sprintf("%s passed for %s.", plural(o.ci.Total, "check"), short)
 	case o.ci.State == deploys.CIFailure:
-		c.Sentence = fmt.Sprintf("Failed for %s: %s.", short, orElse(someOf(o.ci.Failed, 3), "the combined state"))
+		c.Sentence = fmt.Sprintf("Failed for %s: %s.", short, cmp.Or(someOf(o.ci.Failed, 3), "the combined state"))
 	case o.ci.State == deploys.CIPending:
-		c.Sentence = fmt.Sprintf("Not ended for %s: %s.", short, orElse(someOf(o.ci.Waiting, 3), "the combined state"))
+		c.Sentence = fmt.Sprintf("Not ended for %s: %s.", short, cmp.Or(someOf(o.ci.Waiting, 3), "the combined state"))
 	case o.ci.State == deploys.CINone:
 		c.Sentence = fmt.Sprintf("Nothing has reported on %s: nobody has tested it, or it is not told to Gitea.", short)
 	}
 	return c
-}
-
-func orElse(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
 }
 
 // minds are what one must know when pressing the button.

@@ -16,7 +16,7 @@ func confirmView(o offer, w wish, now time.Time) templates.ConfirmProps {
 	p := templates.ConfirmProps{
 		App: app, Action: templates.DeploysURL(env, app), Cancel: templates.AppURL(env, app),
 		From: imageOf(t.Running, t.Commit), To: imageOf(o.to, o.commit), Pushed: o.image.Pushed,
-		Same: o.to.Same(t.Running), Commits: o.commits, Migrations: migrationsView(o), Mind: minds(o),
+		Same: t.Trouble == nil && o.to.Same(t.Running), Commits: o.commits, Migrations: migrationsView(o), Mind: minds(o),
 		Plus: commitList(o.between.Ahead, o.between.Total), Minus: commitList(o.between.Lost, o.between.Behind),
 		Reason: w.reason, Key: w.key, SeenFrom: t.Running.ID(), SeenTo: o.to.ID(),
 	}

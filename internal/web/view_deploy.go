@@ -301,13 +301,13 @@ func tellCause(o *templates.Outcome, c deploys.Cause) {
 		case deploys.FromTemplate:
 			o.Differs = append(o.Differs, e.Text)
 		case deploys.FromLog:
-			o.Log = append(o.Log, "log       "+e.Text)
+			o.Log = append(o.Log, fmt.Sprintf("%-8s  %s", e.Kind, e.Text))
 		default:
-			at := "        "
+			at := string(e.Kind)
 			if !e.At.IsZero() {
 				at = e.At.UTC().Format("15:04:05")
 			}
-			o.Log = append(o.Log, at+"  "+e.Text)
+			o.Log = append(o.Log, fmt.Sprintf("%-8s  %s", at, e.Text))
 		}
 	}
 }
