@@ -155,11 +155,11 @@ func TestConfirmViewSaysWhereItStands(t *testing.T) {
 func TestConfirmViewKnowsNoSameWithoutACluster(t *testing.T) {
 	o := offer{target: apiTarget()}
 	o.to = o.target.Running
-	if p := confirmView(o, wish{}); !p.Same {
+	if p := confirmView(o, wish{}, noon); !p.Same {
 		t.Error("what runs is not told to be the same")
 	}
 	o.target.Trouble = errs.New(errs.Unavailable, "The portal has not read the cluster yet.")
-	if p := confirmView(o, wish{}); p.Same || !p.Blocked {
+	if p := confirmView(o, wish{}, noon); p.Same || !p.Blocked {
 		t.Errorf("same %v, blocked %v", p.Same, p.Blocked)
 	}
 }
