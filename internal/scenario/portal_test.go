@@ -265,7 +265,7 @@ func (p *page) fields(t testing.TB, selector string) form {
 		t.Fatalf("%s has %d forms %q, status %d:\n%s", p.path, f.Length(), selector, p.status, p.text("body"))
 	}
 	values := url.Values{}
-	f.Find("input[name]").Each(func(_ int, s *goquery.Selection) { values.Add(s.AttrOr("name", ""), s.AttrOr("value", "")) })
+	f.Find("input[name]:not([type=checkbox]), input[checked]").Each(func(_ int, s *goquery.Selection) { values.Add(s.AttrOr("name", ""), s.AttrOr("value", "")) })
 	return form{f.AttrOr("action", p.path), values}
 }
 
