@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -76,7 +77,18 @@ type App struct {
 	Migrations   []string `json:"migrations"` // files that mean migrations, as gitea.Client.Migrations takes them; empty: the usual ones
 	Stability    Duration `json:"stability"`
 	Limit        Duration `json:"limit"`
+	// Singleton says that two pods of it may never run at once.
+	Singleton bool `json:"singleton"`
+	// Checks says of preflight checks, by name, what they come to where they find something: "warn", "block", or "off".
+	Checks map[string]string `json:"checks"`
 }
+
+// What a check may be set to.
+const (
+	CheckWarn  = "warn"
+	CheckBlock = "block"
+	CheckOff   = "off"
+)
 
 // Duration is written like "90s" or "10m".
 type Duration struct{ time.Duration }
@@ -274,6 +286,11 @@ func (c *Config) checkApps(add func(string, ...any)) {
 		for _, pattern := range a.Migrations {
 			if why := badPattern(pattern); why != "" {
 				add("apps[%d].migrations: %q %s.", i, pattern, why)
+			}
+		}
+		for _, check := range slices.Sorted(maps.Keys(a.Checks)) {
+			if to := a.Checks[check]; to != CheckWarn && to != CheckBlock && to != CheckOff {
+				add("apps[%d].checks.%s: %q is neither %s, %s nor %s.", i, check, to, CheckWarn, CheckBlock, CheckOff)
 			}
 		}
 		for _, e := range a.Environments {

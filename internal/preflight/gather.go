@@ -12,7 +12,8 @@ import (
 
 // Cluster tells what surrounds a workload; internal/kube implements it.
 type Cluster interface {
-	Surroundings(context.Context, deploys.Target) (deploys.Surroundings, error)
+	// Surroundings answers within about 0.7 s, with nothing that is older than a minute; what could not be seen it says.
+	Surroundings(context.Context, deploys.Target) deploys.Surroundings
 }
 
 // Registry tells whether an image is there; internal/gitea implements it.
@@ -66,11 +67,10 @@ func (g *Gatherer) Checks(ctx context.Context, p deploys.Plan) []deploys.Check {
 func (g *Gatherer) Gather(ctx context.Context, p deploys.Plan) Facts {
 	f := Facts{Plan: p, Tuning: g.tuning[p.App.App]}
 	var all sync.WaitGroup
-	all.Go(func() {
-		f.Around = once(ctx, func(ctx context.Context) (deploys.Surroundings, error) {
-			return g.cluster.Surroundings(ctx, p.App.Target)
-		})
-	})
+	if _, mute := f.mute(""); !mute { // asked before anything of f is written
+		g.askCommits(ctx, &all, &f)
+	}
+	all.Go(func() { f.Around = g.cluster.Surroundings(ctx, p.App.Target) })
 	all.Go(func() {
 		f.Starts = once(ctx, func(ctx context.Context) (deploys.Starts, error) { return g.past.Starts(ctx, p.App.Target) })
 	})
@@ -83,16 +83,14 @@ func (g *Gatherer) Gather(ctx context.Context, p deploys.Plan) Facts {
 			})
 		})
 	}
-	if _, mute := f.mute(""); !mute {
-		g.askCommits(ctx, &all, &f)
-	}
 	all.Wait()
 	return f
 }
 
 // askCommits begins what Gitea is asked for. Each writes a part of f of its own.
 func (g *Gatherer) askCommits(ctx context.Context, all *sync.WaitGroup, f *Facts) {
-	git, to, from := f.Plan.App.Git, f.Plan.To.Tag, f.Plan.From.Tag
+	p := f.Plan
+	git, to, from, patterns := p.App.Git, p.To.Tag, p.From.Tag, p.App.Migrations
 	if !f.restores() {
 		all.Go(func() { f.CI = g.ci(ctx, git, to) })
 		all.Go(func() {
@@ -102,7 +100,7 @@ func (g *Gatherer) askCommits(ctx context.Context, all *sync.WaitGroup, f *Facts
 			})
 		})
 	}
-	if !deploys.TagPattern.MatchString(from) || f.Plan.Kind == deploys.KindRestart {
+	if !deploys.TagPattern.MatchString(from) || p.Kind == deploys.KindRestart {
 		return
 	}
 	all.Go(func() {
@@ -111,7 +109,6 @@ func (g *Gatherer) askCommits(ctx context.Context, all *sync.WaitGroup, f *Facts
 		})
 	})
 	all.Go(func() {
-		patterns := f.Plan.App.Migrations
 		f.Migrations = g.migrations.ask(ctx, [4]string{git, from, to, strings.Join(patterns, "\n")}, func(ctx context.Context) (deploys.Migrations, error) {
 			return g.commits.Migrations(ctx, git, from, to, patterns...)
 		})

@@ -78,7 +78,7 @@ func platforms(f Facts) deploys.Check {
 		return unknown("The registry does not tell which platforms the image is built for.")
 	}
 	fitting, lacks := 0, map[string][]string{} // platform -> nodes
-	for _, n := range f.Around.Value.Nodes {
+	for _, n := range f.Around.Nodes {
 		if !n.Fits {
 			continue
 		}
@@ -101,7 +101,7 @@ func lacking(f Facts, has []string, lacks map[string][]string) deploys.Check {
 	for _, platform := range sorted(lacks) {
 		parts = append(parts, fmt.Sprintf("%s (%s)", some(lacks[platform], 3), platform))
 	}
-	for _, n := range f.Around.Value.Nodes {
+	for _, n := range f.Around.Nodes {
 		said := n.Platform
 		if !n.Fits {
 			said += ", takes no pods of it: " + n.Why

@@ -18,7 +18,7 @@ func references(f Facts) deploys.Check {
 	}
 	var missing, unseen, evidence []string
 	looked := 0
-	for _, n := range f.Around.Value.Needs {
+	for _, n := range f.Around.Needs {
 		switch {
 		case n.Pull:
 		case n.Unseen != "":
@@ -53,7 +53,7 @@ func pullSecrets(f Facts) deploys.Check {
 	}
 	var missing, unseen []string
 	named := 0
-	for _, n := range f.Around.Value.Needs {
+	for _, n := range f.Around.Needs {
 		if !n.Pull {
 			continue
 		}
@@ -82,7 +82,7 @@ func ports(f Facts) deploys.Check {
 		return c
 	}
 	var odd []string
-	for _, c := range f.Around.Value.Workload.Containers {
+	for _, c := range f.Around.Workload.Containers {
 		for _, p := range []struct {
 			kind string
 			spec *deploys.ProbeSpec

@@ -18,7 +18,7 @@ type Facts struct {
 	Plan   deploys.Plan
 	Tuning Tuning
 
-	Around     Said[deploys.Surroundings]
+	Around     deploys.Surroundings
 	Image      Said[deploys.Image]     // what the registry has under the digest that shall run
 	First      Said[deploys.FirstSeen] // of the tag that shall run
 	Starts     Said[deploys.Starts]
@@ -138,11 +138,8 @@ func with(c deploys.Check, evidence ...string) deploys.Check {
 
 // unseen is a check of what the portal could not see in the cluster; ok is false when it saw all of the parts.
 func (f Facts) unseen(about string, parts ...string) (c deploys.Check, ok bool) {
-	if f.Around.Err != nil {
-		return unasked("the cluster", about, f.Around.Err), true
-	}
 	for _, part := range append([]string{deploys.PartWorkload}, parts...) {
-		if why := f.Around.Value.Unseen[part]; why != "" {
+		if why := f.Around.Unseen[part]; why != "" {
 			return unknown("Could not look at %s. %s", about, why), true
 		}
 	}

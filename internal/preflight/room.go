@@ -12,7 +12,7 @@ func drains(f Facts) deploys.Check {
 	if c, ok := f.unseen("its PodDisruptionBudgets", deploys.PartBudgets); ok {
 		return c
 	}
-	for _, b := range f.Around.Value.Budgets {
+	for _, b := range f.Around.Budgets {
 		if b.Allowed <= 0 {
 			return warn("Let it allow one, or run one more pod.",
 				"The PodDisruptionBudget %s (%s) lets no pod be moved even when all are well: a node under them cannot be drained.", b.Name, b.Says)
@@ -27,12 +27,12 @@ func quota(f Facts) deploys.Check {
 		return c
 	}
 	var full []string
-	for _, q := range f.Around.Value.Quotas {
+	for _, q := range f.Around.Quotas {
 		if !q.Room {
 			full = append(full, fmt.Sprintf("%s of %s: %s of %s used", q.Resource, q.Name, q.Used, q.Hard))
 		}
 	}
-	w := f.Around.Value.Workload
+	w := f.Around.Workload
 	switch {
 	case len(full) == 0:
 		return pass("The namespace's quotas have room for the pods of a rollout.")
@@ -49,9 +49,9 @@ func room(f Facts) deploys.Check {
 	if c, ok := f.unseen("the nodes", deploys.PartNodes); ok {
 		return c
 	}
-	w := f.Around.Value.Workload
+	w := f.Around.Workload
 	var why, small []string
-	for _, n := range f.Around.Value.Nodes {
+	for _, n := range f.Around.Nodes {
 		switch {
 		case !n.Fits:
 			why = append(why, n.Name+": "+n.Why)

@@ -11,13 +11,10 @@ const LabelSingleton = "deploy-portal/singleton"
 
 // singleton: what must be alone is not, with more replicas, a scaler, or a rollout that overlaps.
 func singleton(f Facts) deploys.Check {
-	if f.Tuning.Singleton && f.Around.Err != nil {
-		return unasked("the cluster", "whether only one pod runs", f.Around.Err)
-	}
 	if c, ok := f.unseen("whether it must run alone"); ok {
 		return c
 	}
-	w := f.Around.Value.Workload
+	w := f.Around.Workload
 	if !f.Tuning.Singleton && w.Labels[LabelSingleton] != "true" {
 		return pass("It is not marked as one that must run alone.")
 	}
@@ -25,12 +22,12 @@ func singleton(f Facts) deploys.Check {
 	if !f.Tuning.Singleton {
 		marked = "label " + LabelSingleton + ": true"
 	}
-	unseen, hidden := f.Around.Value.Unseen[deploys.PartScalers]
+	unseen, hidden := f.Around.Unseen[deploys.PartScalers]
 	switch {
 	case w.Replicas > 1:
 		return with(block("Set replicas to 1.", "It must run alone, but the Deployment asks for %d replicas.", w.Replicas), marked)
-	case f.Around.Value.Scaler != "":
-		return with(block("Delete the HorizontalPodAutoscaler.", "It must run alone, but the HorizontalPodAutoscaler %s may scale it.", f.Around.Value.Scaler), marked)
+	case f.Around.Scaler != "":
+		return with(block("Delete the HorizontalPodAutoscaler.", "It must run alone, but the HorizontalPodAutoscaler %s may scale it.", f.Around.Scaler), marked)
 	case !w.Recreate && w.MaxSurge > 0:
 		return with(warn("Set the strategy to Recreate, or maxSurge to 0 and maxUnavailable to 1.",
 			"It must run alone, but during the rollout the old and the new copy run side by side."), marked)
@@ -45,7 +42,7 @@ func volumes(f Facts) deploys.Check {
 	if c, ok := f.unseen("its volumes", deploys.PartVolumes); ok {
 		return c
 	}
-	w := f.Around.Value.Workload
+	w := f.Around.Workload
 	switch {
 	case len(w.Single) == 0:
 		return pass("It has no volume that only one node can mount.")
@@ -73,11 +70,11 @@ func scaler(f Facts) deploys.Check {
 	if c, ok := f.unseen("whether something scales it", deploys.PartScalers); ok {
 		return c
 	}
-	name := f.Around.Value.Scaler
+	name := f.Around.Scaler
 	switch {
 	case name == "":
 		return pass("No HorizontalPodAutoscaler scales it.")
-	case f.Around.Value.Workload.Replicas == 0:
+	case f.Around.Workload.Replicas == 0:
 		return warn("Scale it up by hand.", "The HorizontalPodAutoscaler %s rests while it is scaled to zero.", name)
 	}
 	return pass("The HorizontalPodAutoscaler %s may change the number of pods during the rollout.", name)
@@ -106,6 +103,9 @@ var setsBack = map[string]string{
 // managed: who may set the workload back.
 func managed(f Facts) deploys.Check {
 	by := f.Plan.Seen.ManagedBy
+	if !f.Plan.Seen.Exists {
+		return unknown("Who manages the workload is not known.")
+	}
 	if by == "" {
 		return pass("Nothing else is seen to manage the workload.")
 	}

@@ -18,7 +18,7 @@ func startup(f Facts) deploys.Check {
 		return unasked("the portal's records", "how long its starts took", f.Starts.Err)
 	}
 	var short, fixes, said []string
-	w := f.Around.Value.Workload
+	w := f.Around.Workload
 	compared := false
 	for _, c := range w.Containers {
 		kind, p := "startup", c.Startup
@@ -80,7 +80,7 @@ func p95(d []time.Duration) time.Duration {
 	if len(d) == 0 {
 		return 0
 	}
-	return d[(len(d)-1)*95/100]
+	return d[(95*len(d)+99)/100-1] // the nearest rank
 }
 
 // words reads a time in whole seconds, as probes are written: "90 s", "12 min".
