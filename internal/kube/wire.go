@@ -8,7 +8,9 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -27,10 +29,11 @@ const (
 // wire is one way to an API server: its own connections, which can be cut, and the clients on top. Two wires to the
 // same server share nothing.
 type wire struct {
-	apps, core *rest.RESTClient
-	params     runtime.ParameterCodec
-	dialer     *connrotation.Dialer
-	idle       func()
+	apps, core, policy, scaling *rest.RESTClient
+
+	params runtime.ParameterCodec
+	dialer *connrotation.Dialer
+	idle   func()
 }
 
 // newWire makes the clients. limit is how many requests a second they may send, with twice that in a burst.
@@ -41,7 +44,9 @@ func newWire(cfg *rest.Config, limit float32) (*wire, error) {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, corev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		appsv1.AddToScheme, corev1.AddToScheme, policyv1.AddToScheme, autoscalingv2.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("build the scheme: %w", err)
 		}
@@ -60,11 +65,17 @@ func newWire(cfg *rest.Config, limit float32) (*wire, error) {
 		own.WarningHandler = rest.NoWarnings{}
 		return rest.RESTClientForConfigAndClient(own, client)
 	}
-	if w.apps, err = rc(appsv1.SchemeGroupVersion, "/apis"); err != nil {
-		return nil, fmt.Errorf("rest.RESTClientForConfigAndClient(apps/v1): %w", err)
-	}
-	if w.core, err = rc(corev1.SchemeGroupVersion, "/api"); err != nil {
-		return nil, fmt.Errorf("rest.RESTClientForConfigAndClient(v1): %w", err)
+	for _, g := range []struct {
+		client **rest.RESTClient
+		gv     schema.GroupVersion
+		path   string
+	}{
+		{&w.apps, appsv1.SchemeGroupVersion, "/apis"}, {&w.core, corev1.SchemeGroupVersion, "/api"},
+		{&w.policy, policyv1.SchemeGroupVersion, "/apis"}, {&w.scaling, autoscalingv2.SchemeGroupVersion, "/apis"},
+	} {
+		if *g.client, err = rc(g.gv, g.path); err != nil {
+			return nil, fmt.Errorf("rest.RESTClientForConfigAndClient(%s): %w", g.gv, err)
+		}
 	}
 	return w, nil
 }
