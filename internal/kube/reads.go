@@ -116,8 +116,8 @@ func (e env) objects(ctx context.Context, kind string, names []string, well func
 			if err != nil {
 				return nil, err
 			}
-			defer own.cut()
-			w = own
+			w = own.unpinged()
+			defer w.cut()
 		}
 		return e.readObjects(ctx, w, kind, names)
 	})

@@ -33,12 +33,13 @@ type wire struct {
 
 	params runtime.ParameterCodec
 	dialer *connrotation.Dialer
+	http2  *http.HTTP2Config
 	idle   func()
 }
 
 // newWire makes the clients. limit is how many requests a second they may send, with twice that in a burst.
 func newWire(cfg *rest.Config, limit float32) (*wire, error) {
-	w := &wire{idle: func() {}}
+	w := &wire{idle: func() {}, http2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: pingAfter + pingWait}}
 	client, err := w.httpClient(cfg)
 	if err != nil {
 		return nil, err
@@ -104,7 +105,7 @@ func (w *wire) httpClient(cfg *rest.Config) (*http.Client, error) {
 			TLSClientConfig:     tls,
 			TLSHandshakeTimeout: dialWait,
 			ForceAttemptHTTP2:   true,
-			HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: pingAfter + pingWait},
+			HTTP2:               w.http2,
 			MaxIdleConnsPerHost: 16,
 			IdleConnTimeout:     90 * time.Second,
 			DisableCompression:  cfg.DisableCompression,
@@ -117,6 +118,13 @@ func (w *wire) httpClient(cfg *rest.Config) (*http.Client, error) {
 		return nil, fmt.Errorf("rest.HTTPWrappersForConfig: %w", err)
 	}
 	return &http.Client{Transport: rt}, nil
+}
+
+// unpinged readies a wire that is used once and cut: the pings' timer would keep a closed connection, with all that its
+// buffers hold, for some seconds more.
+func (w *wire) unpinged() *wire {
+	w.http2.SendPingTimeout = 0
+	return w
 }
 
 // cut closes every connection, whatever is under way on it.
