@@ -58,6 +58,8 @@ type Environment struct {
 	Context    string `json:"context"`    // empty: the kubeconfig's current one
 	// AutoRollback says what follows a deploy that failed: "rollback" (also when empty) or "hold", which leaves it to a person.
 	AutoRollback string `json:"auto_rollback"`
+	// ReadSecrets has the portal get the Secrets that pods refer to, for the names of their keys. It needs the right.
+	ReadSecrets bool `json:"read_secrets"`
 }
 
 // What AutoRollback may be.

@@ -147,7 +147,7 @@ func newCluster(cfg *config.Config, log *slog.Logger) (*kube.Cluster, error) {
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("environment %s: %s", e.Name, err))
 		}
-		o.Envs = append(o.Envs, kube.Env{Name: e.Name, Namespace: e.Namespace, Config: rc})
+		o.Envs = append(o.Envs, kube.Env{Name: e.Name, Namespace: e.Namespace, Config: rc, Secrets: e.ReadSecrets})
 	}
 	if len(problems) > 0 {
 		return nil, problems
