@@ -55,6 +55,9 @@ func testRights(t *testing.T, s *Stack) {
 		if !portalMay(t, s, mine, "patch", "deployments.apps") {
 			return errors.New("patch is still refused")
 		}
+		if !portalMay(t, s, "", "list", "nodes") {
+			return errors.New("to list nodes is still refused")
+		}
 		return nil
 	})
 	verbs := []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
