@@ -82,15 +82,27 @@ type App struct {
 	// Singleton says that two pods of it may never run at once.
 	Singleton bool `json:"singleton"`
 	// Checks says of preflight checks, by name, what they come to where they find something: "warn", "block", or "off".
-	Checks map[string]string `json:"checks"`
+	Checks map[string]Finding `json:"checks"`
 }
+
+// Finding is what a check comes to where it finds something.
+type Finding string
 
 // What a check may be set to.
 const (
-	CheckWarn  = "warn"
-	CheckBlock = "block"
-	CheckOff   = "off"
+	CheckWarn  Finding = "warn"
+	CheckBlock Finding = "block"
+	CheckOff   Finding = "off"
 )
+
+// UnmarshalJSON implements json.Unmarshaler. To YAML a bare off is the word for false.
+func (f *Finding) UnmarshalJSON(b []byte) error {
+	*f = Finding(strings.Trim(string(b), `"`))
+	if *f == "false" {
+		*f = CheckOff
+	}
+	return nil
+}
 
 // Duration is written like "90s" or "10m".
 type Duration struct{ time.Duration }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -96,10 +98,6 @@ func (p *Past) Good(ctx context.Context, t Target, n int, skip Version) ([]Versi
 	if err != nil {
 		return nil, err
 	}
-	past, err := list(ctx, p.db, `app = ? AND env = ? ORDER BY id DESC LIMIT ?`, t.App, t.Env, farBack)
-	if err != nil {
-		return nil, err
-	}
 	var good []Version
 	add := func(v Version, ok bool) {
 		known := func(o Version) bool { return alike(o, v) }
@@ -108,11 +106,21 @@ func (p *Past) Good(ctx context.Context, t Target, n int, skip Version) ([]Versi
 			good = append(good, v)
 		}
 	}
-	for _, d := range past {
+	// Only what is needed of each: a stored rollout can be large, and this is read before every deploy.
+	err = sqlite.Each(ctx, p.db, func(rows *sql.Rows) error {
+		var d Deploy
+		var from, to string
+		if err := rows.Scan(&d.ID, &d.Status, &from, &to); err != nil {
+			return err
+		}
+		if err := errors.Join(json.Unmarshal([]byte(from), &d.From), json.Unmarshal([]byte(to), &d.To)); err != nil {
+			return fmt.Errorf("deploy %d: %w", d.ID, err)
+		}
 		add(d.To, d.CanReturnTo())
 		add(d.From, d.CanReturnBefore())
-	}
-	return good, nil
+		return nil
+	}, `SELECT id, status, from_version, to_version FROM deploys WHERE app = ? AND env = ? ORDER BY id DESC LIMIT ? -- deploys.Good`, t.App, t.Env, farBack)
+	return good, err
 }
 
 // Kept is an image that must stay in the registry, and why.

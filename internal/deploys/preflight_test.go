@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"deployportal/internal/deploys"
 	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/errs"
+	"deployportal/internal/sqlite"
+	"deployportal/migrations"
 )
 
 // block makes checks of these names block, beside one that warns.
@@ -107,6 +110,36 @@ func TestFirstSeen(t *testing.T) {
 		cancel()
 		if _, err := past.FirstSeen(ctx, "x", "y"); !errors.Is(err, context.Canceled) {
 			t.Errorf("a database that does not answer: %v", err)
+		}
+	})
+}
+
+// What was deployed before digests of tags were kept counts from the earliest on.
+func TestFirstSeenOfBefore(t *testing.T) {
+	in(t, func(w *world) {
+		w.deploy(deployOf(api, "abc1234"))
+		began := time.Now().UTC()
+		w.complete(api)
+		w.settle(11 * time.Second)
+		w.registry.Move("abc1234", deploystest.Digest("moved"))
+		w.deploy(deployOf(api, "abc1234"))
+		text, err := migrations.Files.ReadFile("0005_preflight.sql")
+		must(t, err)
+		_, fill, found := strings.Cut(string(text), "INSERT INTO tags_seen")
+		if !found {
+			t.Fatal("the migration fills nothing in")
+		}
+		must(t, w.db.Write(w.Context(), func(tx *sqlite.Tx) error {
+			if _, err := tx.Exec(w.Context(), `DELETE FROM tags_seen`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(w.Context(), "INSERT INTO tags_seen"+fill)
+			return err
+		}))
+		f, err := deploys.NewPast(w.db).FirstSeen(w.Context(), deploystest.Repo+"api", "abc1234")
+		must(t, err)
+		if f.Digest != deploystest.Digest("abc1234") || !f.At.Equal(began) {
+			t.Errorf("%+v", f)
 		}
 	})
 }

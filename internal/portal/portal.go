@@ -95,7 +95,7 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 
 // checksOf gives each app's preflight checks as configured, or config.Problems with what names no check.
 func checksOf(cfg *config.Config) (map[string]preflight.Tuning, error) {
-	becomes := map[string]deploys.Finding{config.CheckWarn: deploys.Warn, config.CheckBlock: deploys.Block, config.CheckOff: ""}
+	becomes := map[config.Finding]deploys.Finding{config.CheckWarn: deploys.Warn, config.CheckBlock: deploys.Block, config.CheckOff: ""}
 	tuning, known := map[string]preflight.Tuning{}, preflight.Names()
 	var problems config.Problems
 	for i, a := range cfg.Apps {

@@ -107,6 +107,7 @@ var cases = map[string][]struct {
 		{"kept off the others", func(f *Facts) { f.Plan.Image.Manifests, f.Around.Nodes[1].Fits = f.Plan.Image.Manifests[:1], false }, deploys.Pass, ""},
 		{"of a rollback", func(f *Facts) { f.Plan.Kind, f.Plan.Image.Manifests = deploys.KindRollback, f.Plan.Image.Manifests[1:] }, deploys.Warn, "can land on one"},
 		{"as the records know", func(f *Facts) { f.Plan.Image.Manifests, f.Plan.To.Platforms = nil, []string{"linux/arm64"} }, deploys.Block, "built for linux/arm64 only"},
+		{"a node that does not tell", func(f *Facts) { f.Around.Nodes[1].Platform = "" }, deploys.NotChecked, "The node pi does not tell its platform."},
 		{"no node at all", func(f *Facts) { f.Around.Nodes = nil }, deploys.NotChecked, "No node takes these pods now"},
 		{"nobody tells", func(f *Facts) { f.Plan.Image.Manifests = nil }, deploys.NotChecked, "does not tell which platforms"},
 		{"registry away", func(f *Facts) { f.Plan.Image.Manifests, f.Image.Err = nil, away }, deploys.NotChecked, "Could not ask the registry about the image's platforms."},

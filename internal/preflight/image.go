@@ -77,12 +77,16 @@ func platforms(f Facts) deploys.Check {
 		}
 		return unknown("The registry does not tell which platforms the image is built for.")
 	}
-	fitting, lacks := 0, map[string][]string{} // platform -> nodes
+	fitting, silent, lacks := 0, "", map[string][]string{} // platform -> nodes
 	for _, n := range f.Around.Nodes {
 		if !n.Fits {
 			continue
 		}
 		fitting++
+		if n.Platform == "" {
+			silent = n.Name
+			continue
+		}
 		if !slices.ContainsFunc(has, func(p string) bool { return runsOn(p, n.Platform) }) {
 			lacks[n.Platform] = append(lacks[n.Platform], n.Name)
 		}
@@ -90,6 +94,8 @@ func platforms(f Facts) deploys.Check {
 	switch {
 	case len(lacks) > 0:
 		return lacking(f, has, lacks)
+	case silent != "":
+		return unknown("The node %s does not tell its platform.", silent)
 	case fitting == 0:
 		return unknown("No node takes these pods now, so there is no platform to compare with.")
 	}
