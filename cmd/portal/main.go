@@ -26,11 +26,12 @@ var version = "dev"
 // cli is the whole command line.
 type cli struct {
 	Config   string `help:"Configuration file." default:"portal.yaml" env:"PORTAL_CONFIG" type:"path"`
-	Database string `help:"Database file, instead of the configured one. With it, user and audit commands need no configuration file." placeholder:"PATH" type:"path"`
+	Database string `help:"Database file, instead of the configured one. With it, user, audit and images commands need no configuration file." placeholder:"PATH" type:"path"`
 
 	Serve   serveCmd   `cmd:"" help:"Serve the portal."`
 	User    userCmd    `cmd:"" help:"Manage local accounts."`
 	Audit   auditCmd   `cmd:"" help:"Work with the audit log."`
+	Images  imagesCmd  `cmd:"" help:"Tell which images must stay in the registry."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

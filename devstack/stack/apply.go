@@ -29,6 +29,8 @@ func collection(kind, namespace string) (string, error) {
 		"ConfigMap": core + "configmaps", "Secret": core + "secrets", "Service": core + "services",
 		"ServiceAccount": core + "serviceaccounts", "Deployment": apps + "deployments",
 		"Role": rbac + "roles", "RoleBinding": rbac + "rolebindings",
+		"ClusterRole":         "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+		"ClusterRoleBinding":  "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 		"PodDisruptionBudget": "/apis/policy/v1/namespaces/" + namespace + "/poddisruptionbudgets",
 	}[kind]
 	if !ok {

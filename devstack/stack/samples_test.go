@@ -55,15 +55,20 @@ func testRights(t *testing.T, s *Stack) {
 		if !portalMay(t, s, mine, "patch", "deployments.apps") {
 			return errors.New("patch is still refused")
 		}
+		if !portalMay(t, s, "", "list", "nodes") {
+			return errors.New("to list nodes is still refused")
+		}
 		return nil
 	})
 	verbs := []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
 	granted := map[string]string{ // resource -> verbs; what is missing here must be refused
 		"deployments.apps": "get list watch patch", "replicasets.apps": "get list watch", "pods": "get list watch",
 		"events": "get list watch", "pods/log": "get", "pods/exec": "", "pods/eviction": "", "pods/portforward": "",
-		"secrets": "", "configmaps": "", "services": "", "serviceaccounts": "", "serviceaccounts/token": "",
+		"secrets": "", "configmaps": "get", "persistentvolumeclaims": "get", "serviceaccounts": "get", "resourcequotas": "list",
+		"poddisruptionbudgets.policy": "list", "horizontalpodautoscalers.autoscaling": "list",
+		"services": "", "serviceaccounts/token": "",
 		"deployments/scale.apps": "", "deployments/status.apps": "", "statefulsets.apps": "", "daemonsets.apps": "",
-		"roles.rbac.authorization.k8s.io": "", "rolebindings.rbac.authorization.k8s.io": "", "nodes": "", "namespaces": "",
+		"roles.rbac.authorization.k8s.io": "", "rolebindings.rbac.authorization.k8s.io": "", "namespaces": "",
 	}
 	for resource, allowed := range granted {
 		for _, verb := range verbs {
@@ -74,6 +79,11 @@ func testRights(t *testing.T, s *Stack) {
 			if portalMay(t, s, other, verb, resource) {
 				t.Errorf("may %s %s in another namespace", verb, resource)
 			}
+		}
+	}
+	for _, verb := range verbs { // nodes are in no namespace
+		if got := portalMay(t, s, "", verb, "nodes"); got != (verb == "list") {
+			t.Errorf("may %s nodes: got %v", verb, got)
 		}
 	}
 	tryToken(t, s, mine, other)

@@ -7,14 +7,15 @@ type Action string
 
 // The actions. Every route and every service method names one.
 const (
-	View   Action = "view"   // see boards, deploys, history and audit of an environment
-	Deploy Action = "deploy" // deploy and roll back in an environment
-	Lock   Action = "lock"   // lock a target or an environment, and unlock what one has locked
-	Unlock Action = "unlock" // what somebody else has locked
-	Manage Action = "manage" // accounts; needs admin in all environments
+	View     Action = "view"            // see boards, deploys, history and audit of an environment
+	Deploy   Action = "deploy"          // deploy and roll back in an environment
+	Lock     Action = "lock"            // lock a target or an environment, and unlock what one has locked
+	Unlock   Action = "unlock"          // what somebody else has locked
+	Override Action = "override checks" // that block a deploy in an environment
+	Manage   Action = "manage"          // accounts; needs admin in all environments
 )
 
-var needs = map[Action]Role{View: Viewer, Deploy: Deployer, Lock: Deployer, Unlock: Admin, Manage: Admin}
+var needs = map[Action]Role{View: Viewer, Deploy: Deployer, Lock: Deployer, Unlock: Admin, Override: Admin, Manage: Admin}
 
 var rank = map[Role]int{Viewer: 1, Deployer: 2, Admin: 3}
 

@@ -62,12 +62,13 @@ func TestAppPageTellsOfCommits(t *testing.T) {
 	p.until("the others lie on one line", `[...document.querySelectorAll("#images .image:not(.running) .place")].filter((e) => /\d commits? (ahead|behind)/.test(e.textContent)).length >= 8`)
 
 	p.open("/apps/prod/api/confirm?image=" + api.FailingTag)
-	if got := p.text("form.form #confirm-mind"); !strings.Contains(got, "CI failed") || !strings.Contains(got, "ci/test") {
-		t.Errorf("beside the button: %q", got)
+	const checks = `section[aria-labelledby="confirm-checks"]`
+	if got := p.text(checks); !strings.Contains(got, "CI failed for") || !strings.Contains(got, "ci/test") {
+		t.Errorf("the checks: %q", got)
 	}
 	p.open("/apps/prod/api/confirm?image=" + branch)
-	if got := p.text("#confirm-mind"); !strings.Contains(got, "No CI") || !strings.Contains(got, "Loses commits") {
-		t.Errorf("beside the button: %q", got)
+	if got := p.text(checks); !strings.Contains(got, "have diverged") || !strings.Contains(got, "is not on main") {
+		t.Errorf("the checks: %q", got)
 	}
 	oldest := api.Tags[len(api.Tags)-1]
 	p.open("/apps/prod/api/confirm?image=" + oldest)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -57,6 +58,8 @@ type Environment struct {
 	Context    string `json:"context"`    // empty: the kubeconfig's current one
 	// AutoRollback says what follows a deploy that failed: "rollback" (also when empty) or "hold", which leaves it to a person.
 	AutoRollback string `json:"auto_rollback"`
+	// ReadSecrets has the portal get the Secrets that pods refer to, for the names of their keys. It needs the right.
+	ReadSecrets bool `json:"read_secrets"`
 }
 
 // What AutoRollback may be.
@@ -76,6 +79,29 @@ type App struct {
 	Migrations   []string `json:"migrations"` // files that mean migrations, as gitea.Client.Migrations takes them; empty: the usual ones
 	Stability    Duration `json:"stability"`
 	Limit        Duration `json:"limit"`
+	// Singleton says that two pods of it may never run at once.
+	Singleton bool `json:"singleton"`
+	// Checks says of preflight checks, by name, what they come to where they find something: "warn", "block", or "off".
+	Checks map[string]Finding `json:"checks"`
+}
+
+// Finding is what a check comes to where it finds something.
+type Finding string
+
+// What a check may be set to.
+const (
+	CheckWarn  Finding = "warn"
+	CheckBlock Finding = "block"
+	CheckOff   Finding = "off"
+)
+
+// UnmarshalJSON implements json.Unmarshaler. To YAML a bare off is the word for false.
+func (f *Finding) UnmarshalJSON(b []byte) error {
+	*f = Finding(strings.Trim(string(b), `"`))
+	if *f == "false" {
+		*f = CheckOff
+	}
+	return nil
 }
 
 // Duration is written like "90s" or "10m".
@@ -274,6 +300,11 @@ func (c *Config) checkApps(add func(string, ...any)) {
 		for _, pattern := range a.Migrations {
 			if why := badPattern(pattern); why != "" {
 				add("apps[%d].migrations: %q %s.", i, pattern, why)
+			}
+		}
+		for _, check := range slices.Sorted(maps.Keys(a.Checks)) {
+			if to := a.Checks[check]; to != CheckWarn && to != CheckBlock && to != CheckOff {
+				add("apps[%d].checks.%s: %q is neither %s, %s nor %s.", i, check, to, CheckWarn, CheckBlock, CheckOff)
 			}
 		}
 		for _, e := range a.Environments {

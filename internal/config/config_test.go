@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,10 +25,10 @@ func TestParse(t *testing.T) {
 url: https://deploy.example.org
 trusted_proxies: [10.42.0.0/16]
 gitea: {url: "https://git.example.org:3000/sub", user: portal, token_file: `+token+`}
-environments: [{name: prod, namespace: honeydue, auto_rollback: hold}, {name: staging, namespace: x}]
+environments: [{name: prod, namespace: honeydue, auto_rollback: hold, read_secrets: true}, {name: staging, namespace: x}]
 apps:
 - {name: api, image: acme/api, containers: [api, migrate], migrations: [db/schema/, "*.up.sql"], stability: 20s}
-- {name: worker, migrations: []}
+- {name: worker, migrations: [], singleton: true, checks: {ci: block, room: off, drains: "off", startup: warn}}
 `), func(name string) string {
 		return map[string]string{"PORTAL_LISTEN": "127.0.0.1:9999"}[name]
 	})
@@ -37,7 +38,9 @@ apps:
 	if c.Listen != "127.0.0.1:9999" || c.Gitea.Registry != "git.example.org:3000" || string(c.Gitea.Token) != "s3cret-canary" ||
 		c.Apps[0].Stability.Duration != 20*time.Second || c.Limit.Duration != 30*time.Minute || len(c.Proxies) != 1 ||
 		len(c.Apps[0].Migrations) != 2 || len(c.Apps[1].Migrations) != 0 ||
-		c.Environments[0].AutoRollback != config.Hold || c.Environments[1].AutoRollback != "" {
+		c.Environments[0].AutoRollback != config.Hold || c.Environments[1].AutoRollback != "" ||
+		!c.Apps[1].Singleton || !maps.Equal(c.Apps[1].Checks, map[string]config.Finding{"ci": "block", "room": "off", "drains": "off", "startup": "warn"}) ||
+		!c.Environments[0].ReadSecrets || c.Environments[1].ReadSecrets {
 		t.Errorf("%+v", c)
 	}
 	asJSON, err := json.Marshal(c.Gitea.Token)
@@ -80,14 +83,14 @@ listen: nowhere
 url: ftp://x
 gitea: {user: a}
 environments: [{name: Prod, namespace: "", auto_rollback: perhaps}]
-apps: [{name: api, environments: [moon]}]
+apps: [{name: api, environments: [moon], checks: {ci: perhaps}}]
 tags: "["
 `), none)
 	var p config.Problems
-	if !errors.As(err, &p) || len(p) != 9 {
+	if !errors.As(err, &p) || len(p) != 10 {
 		t.Fatalf("%d problems:\n%v", len(p), err)
 	}
-	for i, want := range []string{"listen:", "url:", "tags:", "gitea.url:", "gitea: user and token_file", "environments[0].name", "environments[0].namespace", "environments[0].auto_rollback", "apps[0].environments"} {
+	for i, want := range []string{"listen:", "url:", "tags:", "gitea.url:", "gitea: user and token_file", "environments[0].name", "environments[0].namespace", "environments[0].auto_rollback", "apps[0].checks.ci", "apps[0].environments"} {
 		if !strings.HasPrefix(p[i], want) {
 			t.Errorf("problem %d is %q, want %s", i, p[i], want)
 		}
@@ -108,6 +111,14 @@ apps: [{name: api, migrations: ["", "/", "/db/", "db/*/", "db/**/x.sql", "[", "d
 		if !strings.HasPrefix(p[i], "apps[0].migrations: ") || !strings.Contains(p[i], want) {
 			t.Errorf("problem %d is %q, want %q", i, p[i], want)
 		}
+	}
+}
+
+// TestReadSecretsIsYesOrNo: what is not plainly yes must not be taken for it.
+func TestReadSecretsIsYesOrNo(t *testing.T) {
+	_, err := config.Parse([]byte("environments: [{name: prod, namespace: honeydue, read_secrets: \"true\"}]\n"), none)
+	if err == nil || !strings.Contains(err.Error(), "read_secrets of type bool") {
+		t.Errorf("%v", err)
 	}
 }
 

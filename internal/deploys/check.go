@@ -43,29 +43,42 @@ type Preflight interface {
 }
 
 // Surroundings is what a cluster tells of a workload besides its rollout: what its pods need, where they can land, what
-// limits them. Every part that could not be read stands in Unseen.
+// limits them. Every part that could not be read stands in Unseen, and is empty.
 type Surroundings struct {
-	At       time.Time
-	Unseen   map[string]string // part ("nodes", "budgets", "quotas", "scalers", "secrets", "configmaps", "volumes") -> why, a sentence
+	At       time.Time         // the oldest part was read then
+	Unseen   map[string]string // Part... -> why, a sentence; never nil
 	Workload WorkloadSpec
-	Nodes    []Node   // of the cluster
+	Nodes    []Node   // of the cluster, by name
 	Budgets  []Budget // PodDisruptionBudgets that select the pods
-	Quotas   []Quota  // of the namespace
+	Quotas   []Quota  // of the namespace, those that count the pods
 	Scaler   string   // name of the HorizontalPodAutoscaler that scales the workload; empty: none
-	Needs    []Need   // Secrets, ConfigMaps and claims that the pods refer to
+	Needs    []Need   // Secrets, ConfigMaps and claims that the pods refer to, in the template's order
 }
+
+// The parts of Surroundings that may be unseen. Without PartWorkload nothing else is known. PartSecrets, PartConfigMaps and
+// PartVolumes are there when at least one Need of theirs could not be looked at; which, stands in the Needs.
+const (
+	PartWorkload   = "workload"
+	PartNodes      = "nodes"
+	PartBudgets    = "budgets"
+	PartQuotas     = "quotas"
+	PartScalers    = "scalers"
+	PartSecrets    = "secrets"
+	PartConfigMaps = "configmaps"
+	PartVolumes    = "volumes"
+)
 
 // WorkloadSpec is what the Deployment says about its pods.
 type WorkloadSpec struct {
 	Labels         map[string]string // of the Deployment
 	Replicas       int32
 	Recreate       bool
-	MaxSurge       int32 // pods above Replicas during a rolling update, resolved from a percentage
+	MaxSurge       int32 // pods above Replicas during a rolling update, as the controller counts them; 0 with Recreate
 	MaxUnavailable int32
-	Deadline       time.Duration // progressDeadlineSeconds
-	Containers     []ContainerSpec
-	Single         []string // claims that only one node can mount (ReadWriteOnce, ReadWriteOncePod)
-	CPU, Memory    int64    // asked for by one pod: millicores, bytes
+	Deadline       time.Duration   // progressDeadlineSeconds
+	Containers     []ContainerSpec // init containers first
+	Single         []string        // claims that only one node can mount (ReadWriteOnce, ReadWriteOncePod)
+	CPU, Memory    int64           // asked for by one pod: millicores, bytes; 0: nothing
 }
 
 // ContainerSpec is one container of the pod template. Probe has what is asked, and no answers.
@@ -84,14 +97,15 @@ type ProbeSpec struct {
 	PortName string // as written, when it is a name
 }
 
-// Node is a node on which pods can be.
+// Node is a node on which pods can be. What is free on it is not known: that takes the pods of all namespaces.
 type Node struct {
-	Name        string
-	Platform    string // "linux/amd64"
-	Fits        bool   // node selector, required affinity and taints of the template let a pod land on it, and it takes pods
-	Why         string // why it does not fit
-	CPU, Memory int64  // allocatable minus what pods on it ask for; -1: not known
-	Address     string // internal address
+	Name              string
+	Platform          string // "linux/amd64"
+	Fits              bool   // node selector, required affinity and taints of the template let a pod land on it, and it takes pods
+	Why               string // why it does not fit, a sentence
+	AllocatableCPU    int64  // what all pods on it can ask for together: millicores
+	AllocatableMemory int64  // and bytes
+	Address           string // internal address
 }
 
 // Budget is a PodDisruptionBudget.
@@ -110,15 +124,16 @@ type Quota struct {
 	Room     bool // for as many more pods as a rollout brings at once
 }
 
-// Need is one object that pods refer to, with the keys that they take from it. Values are never kept.
+// Need is one place where the pod template refers to an object, with the keys it takes there. An object that is referred to
+// in several places has several. Values are never kept.
 type Need struct {
 	Kind     string // "Secret", "ConfigMap", "PersistentVolumeClaim"
 	Name     string
 	Keys     []string // referred to one by one; empty: as a whole
 	By       string   // "container api, env DATABASE_URL"
-	Optional bool
-	Pull     bool // an imagePullSecret
+	Optional bool     // pods start without it, and without its keys
+	Pull     bool     // an imagePullSecret
 	Exists   bool
-	Lacks    []string // keys of Keys that it has not
+	Lacks    []string // keys of Keys that it has not; nil where it does not exist
 	Unseen   string   // why it could not be looked at, a sentence; Exists means nothing then
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"deployportal/internal/errs"
 )
@@ -108,17 +107,4 @@ func (r *run) complete(c *Cause) *Cause {
 		c.Evidence = append(c.Evidence, Evidence{Kind: FromTemplate, Text: d})
 	}
 	return c
-}
-
-// usualStart is the longest a pod took from its creation to ready in the last ten good deploys of a target; 0: not known.
-func (s *Service) usualStart(ctx context.Context, t Target) (longest time.Duration, err error) {
-	good, err := list(ctx, s.db, `app = ? AND env = ? AND status = 'succeeded' AND rollout IS NOT NULL ORDER BY id DESC LIMIT 10`, t.App, t.Env)
-	for _, d := range good {
-		for _, p := range d.Rollout.podsOf(d.Template) {
-			if p.Created.After(d.Started.Add(-clockLeeway)) && p.Ready {
-				longest = max(longest, p.ReadySince.Sub(p.Created))
-			}
-		}
-	}
-	return longest, err
 }

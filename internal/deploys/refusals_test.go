@@ -200,6 +200,16 @@ var refusals = []refusal{
 		r.Image, r.Adopt, r.Reason = "", true, ""
 	})},
 
+	{"a check that blocks", start(func(w *world, _ *deploys.Request) { w.block("platforms") })},
+	{"a block that one may not override", start(func(w *world, r *deploys.Request) {
+		w.block("platforms")
+		r.Overrides = []string{"platforms"}
+	})},
+	{"a block overridden without a reason", start(func(w *world, r *deploys.Request) {
+		w.block("platforms")
+		r.Actor, r.Overrides, r.Reason = root, []string{"platforms"}, " "
+	})},
+
 	{"may not lock", lockBy(vera, deploys.Scope(api), "x", 0)},
 	{"an app of no environment", lockBy(root, deploys.Scope{App: "api"}, "x", 0)},
 	{"a lock without a reason", lockBy(ana, deploys.Scope{Env: "prod"}, " ", 0)},

@@ -24,6 +24,8 @@ type Request struct {
 	Key      string // idempotency, scoped to actor and source: the same key gives the same deploy
 	Reason   string
 
+	Overrides []string // names of checks whose block shall not hold; each needs the right to, and Reason
+
 	// Of a rollback: what it does besides, with Reason or, where that is empty, with how the deploy it goes back from ended.
 	MarkBad    bool // marks what runs now as bad
 	LockTarget bool // locks the target until somebody unlocks it

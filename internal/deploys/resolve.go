@@ -6,8 +6,8 @@ import (
 	"deployportal/internal/errs"
 )
 
-// resolve fills in what shall run.
-func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) error {
+// resolve fills in what shall run; of a deploy also the plan's image.
+func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy, plan *Plan) error {
 	switch {
 	case req.Restart:
 		d.Kind = KindRestart
@@ -20,7 +20,7 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy) 
 		if err != nil {
 			return err
 		}
-		d.To = deployedVersion(app, img)
+		plan.Image, d.To = img, deployedVersion(app, img)
 		return nil
 	}
 	d.Kind, d.RollbackOf = KindRollback, req.Return.Deploy
@@ -58,12 +58,13 @@ func (s *Service) resolveChange(ctx context.Context, req Request, d *Deploy) err
 	return nil
 }
 
-// compare fills in what runs and refuses what would do nothing or something else than was seen.
-func (s *Service) compare(ctx context.Context, app App, req Request, d *Deploy) error {
+// compare fills in what runs, and refuses what would do nothing or something else than was seen.
+func (s *Service) compare(ctx context.Context, app App, req Request, d *Deploy, plan *Plan) error {
 	r, err := s.cluster.Rollout(req.Target)
 	if err != nil {
 		return err
 	}
+	plan.Seen = r
 	if !r.Exists {
 		return errs.New(errs.NotFound, "There is no Deployment %s in namespace %s. Create it, or correct the configuration of %s.", app.Workload, app.Namespace, app.App)
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,17 +23,18 @@ import (
 	"deployportal/internal/sqlite"
 )
 
-// Options are what a Service is made of. All but Commits, Hold, Tags, Log and Retry are needed.
+// Options are what a Service is made of. All but Preflight, Commits, Hold, Tags, Log and Retry are needed.
 type Options struct {
-	DB       *sqlite.DB
-	Cluster  Cluster
-	Registry Registry
-	Policy   Policy
-	Commits  Commits        // nil: no failure is rolled back by itself, for migrations cannot be told
-	Hold     []string       // environments in which no failure is rolled back by itself
-	Tags     *regexp.Regexp // what a tag must look like; nil: TagPattern
-	Log      *slog.Logger   // nil: slog.Default
-	Retry    time.Duration  // between tries to write an outcome or to read an unreachable cluster; 0: 5 s
+	DB        *sqlite.DB
+	Cluster   Cluster
+	Registry  Registry
+	Policy    Policy
+	Preflight Preflight      // nil: nothing is checked beforehand
+	Commits   Commits        // nil: no failure is rolled back by itself, for migrations cannot be told
+	Hold      []string       // environments in which no failure is rolled back by itself
+	Tags      *regexp.Regexp // what a tag must look like; nil: TagPattern
+	Log       *slog.Logger   // nil: slog.Default
+	Retry     time.Duration  // between tries to write an outcome or to read an unreachable cluster; 0: 5 s
 }
 
 // Service is the only way to a patch. Its methods are safe for concurrent use.
@@ -41,6 +43,7 @@ type Service struct {
 	cluster  Cluster
 	registry Registry
 	policy   Policy
+	checks   Preflight
 	commits  Commits
 	hold     map[string]bool
 	tags     *regexp.Regexp
@@ -61,7 +64,7 @@ type Service struct {
 // New makes a Service. Nothing runs before Run.
 func New(o Options) *Service {
 	s := &Service{
-		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
+		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, checks: o.Preflight, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
 		hub: newHub(), runs: map[Target]*run{}, resuming: map[Target]bool{}, troubles: map[int64]string{},
 		crash: func(string) bool { return false },
 	}
@@ -90,7 +93,7 @@ func (s *Service) CheckImage(image string) error { return checkImage(image, s.ta
 
 // Start records what was asked and sets it going; it answers before anything in the cluster has changed. Errors:
 // errs.Forbidden (policy), Invalid (cannot be meant), NotFound (app, tag, deploy), Conflict (another deploy is active,
-// or what was seen has changed), Unavailable (registry, cluster or database). Every refusal is an audit entry; if that
+// what was seen has changed, or a check blocks), Unavailable (registry, cluster or database). Every refusal is an audit entry; if that
 // cannot be written, the answer is Unavailable. The same Key gives the same deploy.
 func (s *Service) Start(ctx context.Context, req Request) (Deploy, error) {
 	d, err := s.start(ctx, req)
@@ -119,17 +122,22 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	}
 	d := Deploy{Target: req.Target, Kind: KindDeploy, Status: Pending, Replaces: req.Replaces,
 		ActorID: req.Actor.ID, ActorName: req.Actor.Name, Source: req.Actor.Source, Reason: foreign.Line(req.Reason, 1000)}
-	if err := s.resolve(ctx, app, req, &d); err != nil {
+	plan := Plan{App: app}
+	if err := s.resolve(ctx, app, req, &d, &plan); err != nil {
 		return Deploy{}, err
 	}
-	if err := s.compare(ctx, app, req, &d); err != nil {
+	if err := s.compare(ctx, app, req, &d, &plan); err != nil {
 		// What differs may be the work of a deploy under way: then it is the one to name.
 		if _, _, held := holder(ctx, s.db, req); held != nil {
 			return Deploy{}, held
 		}
 		return Deploy{}, err
 	}
-	if err := s.record(ctx, req, &d); err != nil {
+	overridden, err := s.preflight(ctx, req, d, plan)
+	if err != nil {
+		return Deploy{}, err
+	}
+	if err := s.record(ctx, req, &d, overridden); err != nil {
 		if errors.Is(err, errAgain) {
 			return d, nil
 		}
@@ -182,8 +190,8 @@ func (s *Service) open(t Target) error {
 	return nil
 }
 
-// record is step 5: the row and its entry, or neither.
-func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
+// record is step 5: the row and its entry, or neither. The entry says which checks were overridden.
+func (s *Service) record(ctx context.Context, req Request, d *Deploy, overridden string) error {
 	return s.db.Write(ctx, func(tx *sqlite.Tx) error {
 		if same, found, err := s.again(ctx, tx, req); err != nil {
 			return err
@@ -213,6 +221,10 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy) error {
 		e := requestEntry(*d, req)
 		if passed != "" {
 			e.Detail = passed
+		}
+		e.Detail = strings.TrimSpace(e.Detail + " " + overridden)
+		if err := seeTag(ctx, tx, *d); err != nil {
+			return err
 		}
 		if err := enter(ctx, tx, d, e, req.Key); err != nil {
 			return err

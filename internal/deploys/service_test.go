@@ -34,13 +34,14 @@ type world struct {
 	registry *deploystest.Registry
 	svc      *deploys.Service
 	commits  *deploystest.Commits
+	checks   *deploystest.Preflight
 	options  func(*deploys.Options) // changes those of the next start
 	stop     func()
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, path: filepath.Join(t.TempDir(), "portal.db"), registry: deploystest.NewRegistry(), commits: &deploystest.Commits{},
+	w := &world{T: t, path: filepath.Join(t.TempDir(), "portal.db"), registry: deploystest.NewRegistry(), commits: &deploystest.Commits{}, checks: &deploystest.Preflight{},
 		cluster: deploystest.NewCluster(time.Now, api, admin)}
 	w.open()
 	w.start(nil)
@@ -57,7 +58,7 @@ func (w *world) open() {
 
 // start runs a new service on the same database and cluster; crash, when not nil, stops its runners dead at a point.
 func (w *world) start(crash func(string) bool) {
-	o := deploys.Options{DB: w.db, Cluster: w.cluster, Registry: w.registry, Policy: auth.Policy{}, Commits: w.commits}
+	o := deploys.Options{DB: w.db, Cluster: w.cluster, Registry: w.registry, Policy: auth.Policy{}, Commits: w.commits, Preflight: w.checks}
 	if w.options != nil {
 		w.options(&o)
 	}

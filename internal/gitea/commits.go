@@ -172,7 +172,7 @@ func (c *Client) Range(ctx context.Context, git, from, to string) (deploys.Range
 		return err
 	})
 	if err := g.Wait(); err != nil {
-		return deploys.Range{}, c.whichIsGone(ctx, err, git, from, to)
+		return deploys.Range{}, c.whichIsGone(ctx, err, git, to, from)
 	}
 	c.ranges.put(key, r)
 	return cloneRange(r), nil
@@ -180,12 +180,12 @@ func (c *Client) Range(ctx context.Context, git, from, to string) (deploys.Range
 
 // whichIsGone names the commit that is not there. Gitea answers 404 for an unknown sha parameter and 500 for an
 // unknown not, so its own answer does not tell.
-func (c *Client) whichIsGone(ctx context.Context, err error, git, from, to string) error {
+func (c *Client) whichIsGone(ctx context.Context, err error, git string, shas ...string) error {
 	var answer *statusError
 	if !errors.As(err, &answer) || answer.plain || (answer.status != http.StatusNotFound && answer.status != http.StatusInternalServerError) {
 		return err
 	}
-	for _, sha := range []string{to, from} {
+	for _, sha := range shas {
 		if _, gone := c.Commit(ctx, git, sha); errs.KindOf(gone) == errs.NotFound {
 			return gone
 		}

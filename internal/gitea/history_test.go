@@ -221,3 +221,27 @@ func FuzzMigrationPattern(f *testing.F) {
 		}
 	})
 }
+
+func TestOnMain(t *testing.T) {
+	w := newWorld(t)
+	w.history(5)
+	side := fmt.Sprintf("%040x", 0xabcdef)
+	w.fake.AddRepo("acme", "api", giteatest.Commit{SHA: side, Message: "Aside", Parent: sha(2)})
+	w.calls()
+	for ref, want := range map[string]bool{sha(4): true, sha(0)[:8]: true, side: false} {
+		branch, on, err := w.OnMain(t.Context(), "acme/api", ref)
+		if err != nil || branch != "main" || on != want {
+			t.Errorf("%s: %q %v %v, want %v", ref, branch, on, err, want)
+		}
+		w.wantCalls(t, 2)
+	}
+	_, _, err := w.OnMain(t.Context(), "acme/api", "0123456")
+	wantFault(t, err, errs.NotFound, "Gitea has no commit 0123456 in acme/api.")
+	_, _, err = w.OnMain(t.Context(), "acme/none", sha(0))
+	wantFault(t, err, errs.NotFound, "Gitea has no repository acme/none.")
+	_, _, err = w.OnMain(t.Context(), "acme/api", "v1")
+	wantFault(t, err, errs.Invalid, "does not name a commit")
+	w.fake.SetDown(true)
+	_, _, err = w.OnMain(t.Context(), "acme/api", sha(0))
+	wantFault(t, err, errs.Unavailable, "cannot be reached")
+}

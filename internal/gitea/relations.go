@@ -117,6 +117,26 @@ func (c *Client) below(ctx context.Context, git, sha string) ([]string, error) {
 	return line, nil
 }
 
+// OnMain tells whether a commit is on its repository's default branch, and that branch's name. Two calls. Errors as Commit.
+func (c *Client) OnMain(ctx context.Context, git, sha string) (branch string, on bool, err error) {
+	sha = strings.ToLower(sha)
+	owner, name, err := splitGit(git)
+	if err != nil {
+		return "", false, err
+	}
+	if !isSHA(sha) {
+		return "", false, errs.New(errs.Invalid, "%s does not name a commit: want 7 to 64 hexadecimal digits.", foreign.Line(sha, 80))
+	}
+	var repo struct {
+		DefaultBranch string `json:"default_branch"`
+	}
+	if _, err := c.get(ctx, "repos/"+segments(owner, name), nil, &repo); err != nil {
+		return "", false, c.apiFault("GET repository "+git, err, "the repository "+git, "Gitea has no repository "+git+".")
+	}
+	_, extra, err := c.between(ctx, git, repo.DefaultBranch, sha, 1)
+	return foreign.Line(repo.DefaultBranch, 100), err == nil && extra == 0, c.whichIsGone(ctx, err, git, sha)
+}
+
 // MigrationPatterns are the files that count as migrations where nothing else is configured.
 var MigrationPatterns = []string{"migrations/", "db/migrate/", "*.sql"}
 
@@ -157,7 +177,7 @@ func (c *Client) Migrations(ctx context.Context, git, from, to string, patterns 
 		return err
 	})
 	if err := g.Wait(); err != nil {
-		return deploys.Migrations{}, c.whichIsGone(ctx, err, git, from, to)
+		return deploys.Migrations{}, c.whichIsGone(ctx, err, git, to, from)
 	}
 	return deploys.Migrations{
 		Ahead: matching(ahead.files, patterns), Behind: matching(behind.files, patterns),

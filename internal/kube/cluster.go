@@ -34,6 +34,7 @@ var _ deploys.Cluster = (*Cluster)(nil)
 type env struct {
 	name      string
 	namespace string
+	secrets   bool
 	site      *site
 }
 

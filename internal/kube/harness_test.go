@@ -33,9 +33,15 @@ func run(t testing.TB, cfg *rest.Config, namespace string, apps ...kube.AppConfi
 // runFor is run with the end in the caller's hands.
 func runFor(t testing.TB, cfg *rest.Config, namespace string, apps ...kube.AppConfig) (c *kube.Cluster, stop func()) {
 	t.Helper()
-	c, err := kube.New(kube.Options{
+	return runOptions(t, kube.Options{
 		Envs: []kube.Env{{Name: "prod", Namespace: namespace, Config: cfg}}, Apps: apps, RegistryHost: "git.example.org",
 	})
+}
+
+// runOptions is runFor with everything in the caller's hands.
+func runOptions(t testing.TB, o kube.Options) (c *kube.Cluster, stop func()) {
+	t.Helper()
+	c, err := kube.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

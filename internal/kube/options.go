@@ -27,6 +27,7 @@ type Env struct {
 	Name      string
 	Namespace string
 	Config    *rest.Config // environments with an equal one share connections and the readiness check
+	Secrets   bool         // Surroundings may get the Secrets that pods refer to, for the names of their keys
 }
 
 // AppConfig describes one app. Only the name must be given.
@@ -69,7 +70,7 @@ func New(o Options) (*Cluster, error) {
 		if !slices.Contains(s.namespaces, e.Namespace) {
 			s.namespaces = append(s.namespaces, e.Namespace)
 		}
-		c.envs = append(c.envs, env{name: e.Name, namespace: e.Namespace, site: s})
+		c.envs = append(c.envs, env{name: e.Name, namespace: e.Namespace, secrets: e.Secrets, site: s})
 	}
 	return c, nil
 }

@@ -32,7 +32,7 @@ func TestNewNamesEveryFault(t *testing.T) {
 func TestAppsOfAList(t *testing.T) {
 	unreachable := &rest.Config{Host: "http://127.0.0.1:1"}
 	c, err := kube.New(kube.Options{
-		Envs: []kube.Env{{"prod", "honeydue", unreachable}, {"staging", "honeydue-staging", unreachable}},
+		Envs: []kube.Env{{Name: "prod", Namespace: "honeydue", Config: unreachable}, {Name: "staging", Namespace: "honeydue-staging", Config: unreachable}},
 		Apps: []kube.AppConfig{
 			{Name: "worker", Envs: []string{"prod"}, Repository: "git.example.org/acme/api", Workload: "api-worker", Containers: []string{"run"}, Stability: time.Second},
 			{Name: "api", Repository: "git.example.org/acme/api", Git: "acme/source"},

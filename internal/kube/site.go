@@ -37,6 +37,8 @@ type site struct {
 	now        func() time.Time
 	log        *slog.Logger
 	wire       *wire // for single calls: readyz, Live, Apply. What carries a patch was asked at most 5 s before.
+	facts      *wire // for what is around workloads
+	recall     *recall
 
 	mu       sync.RWMutex
 	view     *view // what is shown; nil before the first was complete
@@ -55,7 +57,13 @@ func newSite(cfg *rest.Config, b *bells, now func() time.Time, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return &site{config: cfg, bells: b, now: now, log: log.With("cluster", cfg.Host), wire: w, live: map[liveKey]*appsv1.Deployment{},
+	facts, err := newWire(cfg, factQPS)
+	if err != nil {
+		return nil, err
+	}
+	log = log.With("cluster", cfg.Host)
+	return &site{config: cfg, bells: b, now: now, log: log, wire: w, facts: facts,
+		recall: &recall{now: now, log: log, kept: map[string]keptAnswer{}}, live: map[liveKey]*appsv1.Deployment{},
 		since: now(), why: "The portal has not read the cluster yet."}, nil
 }
 
@@ -65,6 +73,7 @@ func (s *site) tend(ctx context.Context) {
 		s.next.stop()
 		s.view.stop()
 		s.wire.cut()
+		s.facts.cut()
 		s.begin(s.now(), "The portal has not watched the cluster since %s.") // what was read stays, but ages
 	}()
 	var asked time.Time

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -27,21 +29,25 @@ const (
 // wire is one way to an API server: its own connections, which can be cut, and the clients on top. Two wires to the
 // same server share nothing.
 type wire struct {
-	apps, core *rest.RESTClient
-	params     runtime.ParameterCodec
-	dialer     *connrotation.Dialer
-	idle       func()
+	apps, core, policy, scaling *rest.RESTClient
+
+	params runtime.ParameterCodec
+	dialer *connrotation.Dialer
+	http2  *http.HTTP2Config
+	idle   func()
 }
 
 // newWire makes the clients. limit is how many requests a second they may send, with twice that in a burst.
 func newWire(cfg *rest.Config, limit float32) (*wire, error) {
-	w := &wire{idle: func() {}}
+	w := &wire{idle: func() {}, http2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: pingAfter + pingWait}}
 	client, err := w.httpClient(cfg)
 	if err != nil {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, corev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		appsv1.AddToScheme, corev1.AddToScheme, policyv1.AddToScheme, autoscalingv2.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("build the scheme: %w", err)
 		}
@@ -60,11 +66,17 @@ func newWire(cfg *rest.Config, limit float32) (*wire, error) {
 		own.WarningHandler = rest.NoWarnings{}
 		return rest.RESTClientForConfigAndClient(own, client)
 	}
-	if w.apps, err = rc(appsv1.SchemeGroupVersion, "/apis"); err != nil {
-		return nil, fmt.Errorf("rest.RESTClientForConfigAndClient(apps/v1): %w", err)
-	}
-	if w.core, err = rc(corev1.SchemeGroupVersion, "/api"); err != nil {
-		return nil, fmt.Errorf("rest.RESTClientForConfigAndClient(v1): %w", err)
+	for _, g := range []struct {
+		client **rest.RESTClient
+		gv     schema.GroupVersion
+		path   string
+	}{
+		{&w.apps, appsv1.SchemeGroupVersion, "/apis"}, {&w.core, corev1.SchemeGroupVersion, "/api"},
+		{&w.policy, policyv1.SchemeGroupVersion, "/apis"}, {&w.scaling, autoscalingv2.SchemeGroupVersion, "/apis"},
+	} {
+		if *g.client, err = rc(g.gv, g.path); err != nil {
+			return nil, fmt.Errorf("rest.RESTClientForConfigAndClient(%s): %w", g.gv, err)
+		}
 	}
 	return w, nil
 }
@@ -93,7 +105,7 @@ func (w *wire) httpClient(cfg *rest.Config) (*http.Client, error) {
 			TLSClientConfig:     tls,
 			TLSHandshakeTimeout: dialWait,
 			ForceAttemptHTTP2:   true,
-			HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: pingAfter + pingWait},
+			HTTP2:               w.http2,
 			MaxIdleConnsPerHost: 16,
 			IdleConnTimeout:     90 * time.Second,
 			DisableCompression:  cfg.DisableCompression,
@@ -106,6 +118,13 @@ func (w *wire) httpClient(cfg *rest.Config) (*http.Client, error) {
 		return nil, fmt.Errorf("rest.HTTPWrappersForConfig: %w", err)
 	}
 	return &http.Client{Transport: rt}, nil
+}
+
+// unpinged readies a wire that is used once and cut: the pings' timer would keep a closed connection, with all that its
+// buffers hold, for some seconds more.
+func (w *wire) unpinged() *wire {
+	w.http2.SendPingTimeout = 0
+	return w
 }
 
 // cut closes every connection, whatever is under way on it.

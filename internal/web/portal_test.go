@@ -23,6 +23,7 @@ import (
 	"deployportal/internal/auth"
 	"deployportal/internal/deploys"
 	"deployportal/internal/foreign"
+	"deployportal/internal/preflight"
 	"deployportal/internal/sqlite"
 	"deployportal/internal/testenv"
 	"deployportal/migrations"
@@ -96,11 +97,16 @@ func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 	}
 	p.cluster = newCluster(p.now)
 	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: foreign.LogAttr}))
-	p.service = deploys.New(deploys.Options{DB: p.db, Cluster: p.cluster, Registry: p.catalog, Policy: auth.Policy{}, Commits: p.catalog, Log: log, Retry: 10 * time.Millisecond})
+	past := deploys.NewPast(p.db)
+	p.service = deploys.New(deploys.Options{DB: p.db, Cluster: p.cluster, Registry: p.catalog, Policy: auth.Policy{}, Commits: p.catalog, Log: log, Retry: 10 * time.Millisecond,
+		Preflight: preflight.NewGatherer(p.cluster, p.catalog, p.catalog, past, nil)})
 	o := Options{Deploys: p.service, Cluster: p.cluster, Catalog: p.catalog, Accounts: p.accounts, Policy: auth.Policy{}, Store: p.db,
 		Prod: []string{"prod"}, Version: "test", Log: log, Now: p.now}
 	if edit != nil {
 		edit(&o)
+	}
+	if o.Preflight == nil {
+		o.Preflight = preflight.NewGatherer(p.cluster, o.Catalog, o.Catalog.(preflight.Commits), past, nil)
 	}
 	p.server, err = New(o)
 	must(err)

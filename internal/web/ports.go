@@ -69,11 +69,15 @@ type Catalog interface {
 	About(app deploys.App, running string) deploys.About
 	Commit(ctx context.Context, git, sha string) (deploys.Commit, error)
 	CachedCommit(git, tagOrSHA string) (deploys.Commit, bool)
-	CI(ctx context.Context, git string, tags ...string) (map[string]deploys.CI, error)
 	Range(ctx context.Context, git, from, to string) (deploys.Range, error)
 	Migrations(ctx context.Context, git, from, to string, patterns ...string) (deploys.Migrations, error)
 	Resolve(ctx context.Context, repository, ref string) (deploys.Image, error)
 	Watch() (bell <-chan struct{}, stop func())
+}
+
+// Preflight says what a deploy would meet; preflight.Gatherer implements it.
+type Preflight interface {
+	Checks(context.Context, deploys.Plan) []deploys.Check
 }
 
 // Accounts signs people in and knows their sessions; *auth.Accounts implements it.

@@ -26,6 +26,7 @@ type Options struct {
 	Policy   Policy
 	Store    Store
 
+	Preflight      Preflight      // nil: nothing is checked beforehand
 	PublicURL      string         // how people reach the portal, "https://portal.example.org"; empty: by whatever name they use
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Forwarded-Proto are believed; none: nobody's
 	Prod           []string       // environments where a mistake hurts: their pages wear a mark

@@ -2,7 +2,6 @@ package web
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -98,36 +97,6 @@ func TestAppViewRelations(t *testing.T) {
 		}
 		if p.Images[2].Stands != "" || p.Images[2].Place != templates.PlaceOlder {
 			t.Errorf("what is not known is told: %+v", p.Images[2])
-		}
-	}
-}
-
-// What stands beside the button of the confirm page.
-func TestMinds(t *testing.T) {
-	touched := []deploys.Touched{{Path: "migrations/1.sql", Status: "added", Commit: deploys.Commit{SHA: tagOf("a")}}}
-	for name, c := range map[string]struct {
-		given func(*offer)
-		want  string // words and sentences, in order
-	}{
-		"passed":       {func(o *offer) { o.ci = deploys.CI{State: deploys.CISuccess, Total: 2} }, "CI passed: 2 checks passed for ccccccc."},
-		"failed":       {func(o *offer) { o.ci = deploys.CI{State: deploys.CIFailure, Failed: []string{"e2e"}} }, "CI failed: Failed for ccccccc: e2e."},
-		"running":      {func(o *offer) { o.ci = deploys.CI{State: deploys.CIPending, Waiting: []string{"e2e"}} }, "CI running: Not ended for ccccccc: e2e."},
-		"none":         {func(o *offer) { o.ci = deploys.CI{State: deploys.CINone} }, "No CI: Nothing has reported on ccccccc: nobody has tested it, or it is not told to Gitea."},
-		"unknown":      {func(o *offer) { o.ciFault = errs.New(errs.Unavailable, "Gitea cannot be reached.") }, "CI unknown: Gitea cannot be reached."},
-		"diverged":     {func(o *offer) { o.between = deploys.Range{Total: 1, Behind: 2} }, "Loses commits: Not in ccccccc, but running now: 2 commits."},
-		"back":         {func(o *offer) { o.back, o.between = &deploys.ReturnTo{Deploy: 1}, deploys.Range{Behind: 2} }, ""},
-		"stays":        {func(o *offer) { o.migrations.Behind = touched }, "Not undone: Stays in the database: 1 migration. The older code will meet the newer schema."},
-		"runs":         {func(o *offer) { o.migrations.Ahead = touched }, "Migrates: 1 migration file may change the database. Going back later does not undo that."},
-		"no image yet": {func(o *offer) { o.lost, o.ci = errors.New("x"), deploys.CI{State: deploys.CINone} }, ""},
-	} {
-		o := offer{target: apiTarget(), to: deploys.Version{Tag: tagOf("c")}}
-		c.given(&o)
-		var got []string
-		for _, m := range minds(o) {
-			got = append(got, m.Mark.Word+": "+m.Sentence)
-		}
-		if s := strings.Join(got, "\n"); s != c.want {
-			t.Errorf("%s: %q, want %q", name, s, c.want)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"deployportal/internal/deploys"
-	"deployportal/internal/errs"
 	"deployportal/web/templates"
 )
 
@@ -14,8 +13,6 @@ import (
 type behind struct {
 	mark     *deploys.BadImage // of the image to come
 	why      string            // why what runs is bad, as the deploy that brought it tells; empty: it does not
-	asked    bool              // the registry was asked for the image to come back
-	gone     error             // what it said; nil: it has it
 	from, to time.Time         // when what comes back ran
 	kept     *deploys.ReplicaSet
 }
@@ -40,12 +37,6 @@ func (s *Server) lookBehind(ctx context.Context, o *offer) error {
 	}
 	if o.from, o.behind.to, err = s.Deploys.RanWell(ctx, t.App.Target, *o.back); err != nil {
 		return err
-	}
-	if o.to.Digest != "" && o.to.Repository != "" {
-		ctx, cancel := context.WithTimeout(ctx, s.times.compare)
-		defer cancel()
-		_, o.gone = s.Catalog.Resolve(ctx, o.to.Repository, o.to.Digest)
-		o.asked = true
 	}
 	if t.Rollout == nil {
 		return nil
@@ -90,7 +81,7 @@ func ranWords(from, to, now time.Time) string {
 	return fmt.Sprintf("ran well for %s, %s to %s", templates.Dur(to.Sub(from)), templates.UTCShort(from, now), templates.UTCShort(to, now))
 }
 
-// behindChecks says what locks, marks, registry and cluster say of an offer; the first of them block.
+// behindChecks says what locks, marks and cluster say of an offer; the first of them block.
 func behindChecks(o offer) (blocks, rest []templates.Check) {
 	t := o.target
 	check := func(tone templates.Tone, word, sentence, fix string) templates.Check {
@@ -108,16 +99,6 @@ func behindChecks(o offer) (blocks, rest []templates.Check) {
 	}
 	if o.back == nil {
 		return blocks, rest
-	}
-	switch {
-	case !o.asked:
-		rest = append(rest, check(templates.Unknown, "Not known", "Its digest is not known, so the registry was not asked for the image.", ""))
-	case o.gone == nil:
-		rest = append(rest, check(templates.OK, "Passes", "The registry still has the image.", ""))
-	case errs.KindOf(o.gone) == errs.NotFound:
-		rest = append(rest, check(templates.Bad, "Gone", "The image is gone from the registry: "+errs.Public(o.gone), "Only nodes that still hold it can start it."))
-	default:
-		rest = append(rest, check(templates.Unknown, "Not known", errs.Public(o.gone), "That stops no rollback: the nodes may hold the image."))
 	}
 	short := o.to.Short()
 	switch {

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -84,47 +83,6 @@ func aboutTrouble(t targetFacts, about deploys.About) *templates.Trouble {
 		return nil
 	}
 	return &templates.Trouble{Sentence: errs.Public(about.Err), Detail: "CI states and who is ahead of whom are not known, or old."}
-}
-
-// ciCheck says what CI says of the commit to come, for who is about to deploy it.
-func ciCheck(o offer) templates.Check {
-	c := templates.Check{Mark: ciMark(o.ci.State)}
-	switch short := o.to.Short(); {
-	case o.ciFault != nil:
-		c.Sentence = errs.Public(o.ciFault)
-	case o.ci.State == deploys.CISuccess:
-		c.Sentence = fmt.Sprintf("%s passed for %s.", plural(o.ci.Total, "check"), short)
-	case o.ci.State == deploys.CIFailure:
-		c.Sentence = fmt.Sprintf("Failed for %s: %s.", short, cmp.Or(someOf(o.ci.Failed, 3), "the combined state"))
-	case o.ci.State == deploys.CIPending:
-		c.Sentence = fmt.Sprintf("Not ended for %s: %s.", short, cmp.Or(someOf(o.ci.Waiting, 3), "the combined state"))
-	case o.ci.State == deploys.CINone:
-		c.Sentence = fmt.Sprintf("Nothing has reported on %s: nobody has tested it, or it is not told to Gitea.", short)
-	}
-	return c
-}
-
-// minds are what one must know when pressing the button.
-func minds(o offer) (list []templates.Check) {
-	if o.lost != nil {
-		return nil
-	}
-	add := func(tone templates.Tone, word, format string, args ...any) {
-		list = append(list, templates.Check{Mark: templates.Mark{Tone: tone, Word: word}, Sentence: fmt.Sprintf(format, args...)})
-	}
-	if o.ci.State != "" || o.ciFault != nil {
-		list = append(list, ciCheck(o))
-	}
-	if o.between.Way() == deploys.WayDiverged || o.back == nil && o.between.Behind > 0 {
-		add(templates.Bad, "Loses commits", "Not in %s, but running now: %s.", o.to.Short(), plural(o.between.Behind, "commit"))
-	}
-	if n := len(o.migrations.Behind); n > 0 {
-		add(templates.Busy, "Not undone", "Stays in the database: %s. The older code will meet the newer schema.", plural(n, "migration"))
-	}
-	if n := len(o.migrations.Ahead); n > 0 {
-		add(templates.Unknown, "Migrates", "%s may change the database. Going back later does not undo that.", plural(n, "migration file"))
-	}
-	return list
 }
 
 // migrationsView lists the migrations of an offer.

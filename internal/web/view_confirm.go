@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"deployportal/internal/deploys"
@@ -16,7 +17,7 @@ func confirmView(o offer, w wish, now time.Time) templates.ConfirmProps {
 	p := templates.ConfirmProps{
 		App: app, Action: templates.DeploysURL(env, app), Cancel: templates.AppURL(env, app),
 		From: imageOf(t.Running, t.Commit), To: imageOf(o.to, o.commit), Pushed: o.image.Pushed,
-		Same: t.Trouble == nil && o.to.Same(t.Running), Commits: o.commits, Migrations: migrationsView(o), Mind: minds(o),
+		Same: t.Trouble == nil && o.to.Same(t.Running), Commits: o.commits, Migrations: migrationsView(o),
 		Plus: commitList(o.between.Ahead, o.between.Total), Minus: commitList(o.between.Lost, o.between.Behind),
 		Reason: w.reason, Key: w.key, SeenFrom: t.Running.ID(), SeenTo: o.to.ID(),
 	}
@@ -57,6 +58,7 @@ func confirmView(o offer, w wish, now time.Time) templates.ConfirmProps {
 	}
 	behindView(&p, o, w, now)
 	p.Checks, p.Blocked = offerChecks(o)
+	preflightView(&p, o, w)
 	return p
 }
 
@@ -86,6 +88,8 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 		}
 	}
 	switch {
+	case errs.KindOf(o.lost) == errs.NotFound:
+		checks = append(checks, templates.Check{Mark: block, Sentence: "Image not found: " + errs.Public(o.lost) + " It was deleted, or never pushed.", Fix: "Build and push it again."})
 	case errs.KindOf(o.lost) == errs.Invalid:
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost)})
 	case o.lost != nil:
@@ -94,9 +98,30 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 	closed, more := behindChecks(o)
 	checks = append(checks, closed...)
 	blocked = len(checks) > 0
-	checks = append(checks, more...)
-	if c, ok := managerCheck(t.Rollout); ok {
-		checks = append(checks, c)
+	return append(checks, more...), blocked
+}
+
+var findings = map[deploys.Finding]templates.Mark{
+	deploys.Block: {Tone: templates.Bad, Word: "Blocks"}, deploys.Warn: {Tone: templates.Busy, Word: "Warning"},
+	deploys.NotChecked: {Tone: templates.Unknown, Word: "Not known"}, deploys.Pass: {Tone: templates.OK, Word: "Passes"},
+}
+
+// preflightView puts the preflight checks on the page, behind what stands there already, which nobody can override.
+func preflightView(p *templates.ConfirmProps, o offer, w wish) {
+	for _, c := range o.checks {
+		shown := templates.Check{Mark: findings[c.Finding], Sentence: c.Sentence, Fix: c.Fix, Evidence: c.Evidence}
+		switch {
+		case c.Finding == deploys.Pass:
+			shown.Fix = ""
+			p.Passed = append(p.Passed, shown)
+			continue
+		case c.Finding != deploys.Block:
+		case o.may:
+			p.NeedReason = true
+			p.Overrides = append(p.Overrides, templates.Override{Check: c.Name, Sentence: c.Sentence, Ticked: slices.Contains(w.overrides, c.Name)})
+		default:
+			p.Held = true
+		}
+		p.Checks = append(p.Checks, shown)
 	}
-	return checks, blocked
 }

@@ -126,27 +126,6 @@ func openNote(t targetFacts) string {
 	return "neither adopted nor restored"
 }
 
-// setsBack says when each manager of a workload sets back what somebody else has changed in it.
-var setsBack = map[string]string{
-	"Flux":                 "It sets the workload back at its next reconciliation: change the image in its source too.",
-	"Argo CD":              "With self-heal it sets the workload back at once, else at the next sync: change the image in its source too.",
-	"Helm":                 "The next upgrade of the release sets the workload back: change the image in its values too.",
-	"k3s manifests folder": "k3s applies the file again when it changes and whenever a server starts: change the image there too.",
-}
-
-// managerCheck warns of who may set a workload back. ok is false when nobody is known.
-func managerCheck(r *deploys.Rollout) (c templates.Check, ok bool) {
-	if r == nil || r.ManagedBy == "" {
-		return c, false
-	}
-	fix, known := setsBack[r.ManagedBy]
-	if !known {
-		fix = "Change the image there too."
-	}
-	return templates.Check{Mark: templates.Mark{Tone: templates.Unknown, Word: "Mind"},
-		Sentence: r.ManagedBy + " manages this workload and may revert the deploy.", Fix: fix}, true
-}
-
 // managedNote warns of who may set a workload back; empty when nobody is known.
 func managedNote(r *deploys.Rollout) string {
 	if r == nil || r.ManagedBy == "" {

@@ -117,13 +117,15 @@ type ConfirmProps struct {
 	Minus      CommitList // in From, not in To: undone
 	Commits    *Trouble   // why commits cannot be told
 	Migrations Migrations
-	Checks     []Check
-	Mind       []Check // what one must know when pressing the button: CI, what is lost, what stays
-	Blocked    bool    // a check blocks: no button
-	WayBack    string  // "If it fails, 4be19f2 is still in the registry."
-	Replaces   int64   // the running deploy that this one takes the place of; 0: none
-	ReplaceSay string  // what happens to it, in a sentence
-	Who        string  // who will stand in the audit log
+	Checks     []Check    // what one must know: what blocks first
+	Passed     []Check    // what is as it should be
+	Blocked    bool       // nothing can be asked for now: no button
+	Held       bool       // checks block, and this reader may not override them
+	Overrides  []Override // the blocks that this reader may override
+	WayBack    string     // "If it fails, 4be19f2 is still in the registry."
+	Replaces   int64      // the running deploy that this one takes the place of; 0: none
+	ReplaceSay string     // what happens to it, in a sentence
+	Who        string     // who will stand in the audit log
 	Reason     string
 	Key        string // idempotency
 	SeenFrom   string // digest the reader saw running
@@ -162,4 +164,12 @@ type Check struct {
 	Mark     Mark
 	Sentence string
 	Fix      string
+	Evidence []string // what it was read from
+}
+
+// Override is a tick that lets a deploy pass a check that blocks.
+type Override struct {
+	Check    string // its name
+	Sentence string
+	Ticked   bool
 }

@@ -57,8 +57,9 @@ func confirmProps() ConfirmProps {
 		Stands:     "c7750aa is 2 commits ahead of 4be19f2.",
 		Plus:       CommitList{Commits: []Image{newer, middle}, Total: 2},
 		Migrations: Migrations{Run: []TouchedFile{{Path: "migrations/0042_due_index.sql", How: "added", Commit: newer}}},
-		Mind: []Check{{Mark: Mark{OK, "CI passed"}, Sentence: "3 checks passed for c7750aa."},
-			{Mark: Mark{Unknown, "Migrates"}, Sentence: "1 migration file may change the database. Going back later does not undo that."}},
+		Checks: []Check{{Mark: Mark{Busy, "Warning"}, Sentence: "1 migration file may change the database. Going back later does not undo that.", Evidence: []string{"migrations/0042_due_index.sql"}},
+			{Mark: Mark{Unknown, "Not known"}, Sentence: "Could not look at everything it refers to. The portal may not read Secrets."}},
+		Passed:  []Check{{Mark: Mark{OK, "Passes"}, Sentence: "3 checks passed for c7750aa."}, {Mark: Mark{OK, "Passes"}, Sentence: "The commit is on main."}},
 		WayBack: "The way back: 4be19f2 is still in the registry.",
 		Who:     "ana", Key: "01J0000000000000000000000", SeenFrom: digOld, SeenTo: digNew,
 	}
@@ -95,22 +96,28 @@ func appStories() map[string]templ.Component {
 		{Mark: Mark{OK, "Passes"}, Sentence: "Every Secret and ConfigMap it names exists."},
 	}
 	refused.Blocked = true
+	held := confirmProps()
+	held.Checks = refused.Checks
+	held.Held = true
+	may := confirmProps()
+	may.Checks, may.NeedReason = refused.Checks, true
+	may.Overrides = []Override{{Check: "platforms", Sentence: refused.Checks[0].Sentence}, {Check: "quota", Sentence: "The quota has no room for a new pod.", Ticked: true}}
 	back := confirmProps()
 	back.Rollback, back.RollbackTo, back.From, back.To = true, 317, newer, older
 	back.Plus, back.Minus = CommitList{}, CommitList{Commits: []Image{newer, middle}, Total: 12}
 	back.Stands = "4be19f2 is 12 commits behind c7750aa."
 	back.Migrations = Migrations{Stay: []TouchedFile{{Path: "migrations/0042_due_index.sql", How: "added", Commit: newer}}, Unread: 3}
-	back.Mind = []Check{{Mark: Mark{Bad, "CI failed"}, Sentence: "Failed for 4be19f2: e2e."}, {Mark: Mark{Busy, "Not undone"}, Sentence: "Stays in the database: 1 migration. The older code will meet the newer schema."}}
+	back.Checks = []Check{{Mark: Mark{Busy, "Warning"}, Sentence: "Stays in the database: 1 migration. The older code will meet the newer schema."}}
 	back.Replaces, back.ReplaceSay = 319, "The deploy of c7750aa by marta, 41 s old, ends as superseded. The pods that serve now are not touched."
 	same := confirmProps()
-	same.To, same.Plus, same.Same, same.Stands, same.Migrations, same.Mind = same.From, CommitList{}, true, "", Migrations{}, nil
+	same.To, same.Plus, same.Same, same.Stands, same.Migrations, same.Checks = same.From, CommitList{}, true, "", Migrations{}, nil
 	same.Instead = &Act{Text: "Restart instead", Href: RestartURL("prod", "api", 0)}
 	restart := confirmProps()
-	restart.To, restart.Plus, restart.Restart, restart.Stands, restart.Migrations, restart.Mind = restart.From, CommitList{}, true, "", Migrations{}, nil
+	restart.To, restart.Plus, restart.Restart, restart.Stands, restart.Migrations, restart.Checks = restart.From, CommitList{}, true, "", Migrations{}, nil
 	blind := confirmProps()
 	blind.Plus, blind.Stands, blind.Migrations = CommitList{}, "", Migrations{}
 	blind.Commits = &Trouble{Sentence: "Commits cannot be read: Gitea cannot be reached.", Detail: "So which come and go, and whether they migrate a database, is not known. Look for yourself in a clone of acme/api:", Paste: "git log --left-right --stat 4be19f2...c7750aa"}
-	blind.Mind = []Check{{Mark: Mark{Unknown, "CI unknown"}, Sentence: "Gitea cannot be reached."}}
+	blind.Checks = []Check{{Mark: Mark{Unknown, "Not known"}, Sentence: "Could not ask Gitea about its CI state. Gitea cannot be reached."}}
 	blind.From = Image{Short: "unknown"}
 	level := confirmProps()
 	level.Plus, level.Stands, level.Migrations = CommitList{}, "c7750aa and 4be19f2 are the same commit.", Migrations{None: true}
@@ -120,7 +127,7 @@ func appStories() map[string]templ.Component {
 		"app": App(appProps()), "app-trouble": App(trouble), "app-first": App(first), "app-busy": App(busy),
 		"app-message": AppMessage(busy.Live),
 		"app-outside": App(changed), "app-edited": App(edited), "confirm-restart": Confirm(restart),
-		"confirm": Confirm(confirmProps()), "confirm-refused": Confirm(refused), "confirm-rollback": Confirm(back),
+		"confirm": Confirm(confirmProps()), "confirm-refused": Confirm(refused), "confirm-held": Confirm(held), "confirm-override": Confirm(may), "confirm-rollback": Confirm(back),
 		"confirm-same": Confirm(same), "confirm-blind": Confirm(blind), "confirm-level": Confirm(level),
 		"history": History(history),
 	}

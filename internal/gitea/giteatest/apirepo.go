@@ -11,6 +11,8 @@ import (
 func (s *Server) apiRepo(w http.ResponseWriter, r *http.Request, key, rest string) {
 	found := s.state.withRepo(strings.ToLower(key), func(re *repo) {
 		switch {
+		case rest == "":
+			writeJSON(w, http.StatusOK, map[string]any{"full_name": re.owner + "/" + re.name, "default_branch": "main", "empty": re.head == ""})
 		case rest == "commits":
 			s.apiCommits(w, r, re)
 		case strings.HasPrefix(rest, "git/commits/"):

@@ -113,6 +113,7 @@ var mutants = []mutant{
 			v["message"] = "forbidden"
 		}
 	})},
+	{name: "a branch that is not there", caught: "default branch", web: object("^/git/api/v1/repos/[^/]+/[^/]+$", func(v map[string]any) { v["default_branch"] = "trunk" })},
 	{name: "files always", caught: "files of commits", web: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		q := r.URL.Query()
 		q.Del("files")

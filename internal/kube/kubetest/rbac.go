@@ -28,22 +28,44 @@ const (
 )
 
 // applyRBAC applies manifests/rbac.yaml as an operator would for one more namespace: with that namespace's name put for
-// the example's. The portal's own namespace and ServiceAccount are shared by all tests.
+// the example's. The portal's own namespace and ServiceAccount are shared by all tests, as is its right to see nodes.
 func (ns *Namespace) applyRBAC(ctx context.Context, t testing.TB) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(moduleRoot(t), "manifests", "rbac.yaml"))
+	ns.applyManifest(ctx, t, "rbac.yaml", func(map[string]any) {})
+}
+
+// AllowSecrets applies manifests/secrets-optin.yaml with these names, and waits until the portal may get them.
+func (ns *Namespace) AllowSecrets(t testing.TB, names ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ns.applyManifest(ctx, t, "secrets-optin.yaml", func(object map[string]any) {
+		if rules, ok := object["rules"].([]any); ok {
+			rules[0].(map[string]any)["resourceNames"] = names
+		}
+	})
+	for _, name := range names {
+		ns.waitForRight(ctx, t, authorizationv1.ResourceAttributes{Verb: "get", Resource: "secrets", Name: name})
+	}
+}
+
+// applyManifest applies a file of manifests, each object as edit leaves it.
+func (ns *Namespace) applyManifest(ctx context.Context, t testing.TB, file string, edit func(map[string]any)) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(moduleRoot(t), "manifests", file))
 	if err != nil {
 		t.Fatalf("read manifest: %v", err)
 	}
 	for _, document := range strings.Split(string(text), "\n---\n") {
 		var object map[string]any
 		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
-			t.Fatalf("decode rbac.yaml: %v", err)
+			t.Fatalf("decode %s: %v", file, err)
 		}
 		meta, _ := object["metadata"].(map[string]any)
 		if meta["namespace"] == exampleNamespace {
 			meta["namespace"] = ns.Name
 		}
+		edit(object)
 		ns.apply(ctx, t, object)
 	}
 }
@@ -70,8 +92,12 @@ func (ns *Namespace) apply(ctx context.Context, t testing.TB, object map[string]
 		_, err = rbac.Roles(namespace).Patch(ctx, name, types.ApplyPatchType, data, opts)
 	case "RoleBinding":
 		_, err = rbac.RoleBindings(namespace).Patch(ctx, name, types.ApplyPatchType, data, opts)
+	case "ClusterRole":
+		_, err = rbac.ClusterRoles().Patch(ctx, name, types.ApplyPatchType, data, opts)
+	case "ClusterRoleBinding":
+		_, err = rbac.ClusterRoleBindings().Patch(ctx, name, types.ApplyPatchType, data, opts)
 	default:
-		t.Fatalf("rbac.yaml has a %s: teach kubetest to apply it", kind)
+		t.Fatalf("a manifest has a %s: teach kubetest to apply it", kind)
 	}
 	if err != nil {
 		t.Fatalf("apply %s %s: %v", kind, name, err)
@@ -118,15 +144,18 @@ func (ns *Namespace) writePortalKubeconfig(ctx context.Context, t testing.TB) {
 // first requests after the creation can still be refused.
 func (ns *Namespace) waitForRights(ctx context.Context, t testing.TB) {
 	t.Helper()
+	ns.waitForRight(ctx, t, authorizationv1.ResourceAttributes{Verb: "patch", Group: "apps", Resource: "deployments"})
+	ns.waitForRight(ctx, t, authorizationv1.ResourceAttributes{Verb: "list", Resource: "nodes"})
+}
+
+func (ns *Namespace) waitForRight(ctx context.Context, t testing.TB, right authorizationv1.ResourceAttributes) {
+	t.Helper()
+	right.Namespace = ns.Name
 	client, err := kubernetes.NewForConfig(ns.PortalConfig)
 	if err != nil {
 		t.Fatalf("make the portal's client: %v", err)
 	}
-	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: ns.Name, Verb: "patch", Group: "apps", Resource: "deployments",
-		},
-	}}
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &right}}
 	err = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		answer, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		if err != nil {

@@ -270,6 +270,24 @@ func (p *probe) ranges(t T) {
 	}
 }
 
+// defaultBranch: a repository names it, and as what not holds it leaves out what is on it.
+func (p *probe) defaultBranch(t T) {
+	sha := p.b.History(t, "branched", "", subjects("One", "Two", "Three")...)
+	side := p.b.History(t, "branched", sha[1], subjects("Side")...)
+	var repo struct {
+		DefaultBranch string `json:"default_branch"`
+	}
+	p.api(t, "repos/"+p.b.Owner()+"/branched", &repo).want(t, http.StatusOK)
+	if repo.DefaultBranch == "" {
+		t.Fatal("the repository names no default branch")
+	}
+	for ref, want := range map[string]string{sha[0][:7]: "0", sha[2]: "0", side[0]: "1"} {
+		if _, h := p.list(t, "branched", bare+"sha="+ref+"&not="+repo.DefaultBranch+"&limit=1"); h.Get("X-Total") != want {
+			t.Errorf("%s without %s: total %q, want %s", ref, repo.DefaultBranch, h.Get("X-Total"), want)
+		}
+	}
+}
+
 // files: each commit of a list says which files it touched, when asked.
 func (p *probe) files(t T) {
 	sha := p.b.History(t, "filed", "",

@@ -82,6 +82,7 @@ func Cases() []Case {
 		{"missing scope", (*probe).missingScope},
 		{"commits", (*probe).commits},
 		{"ranges", (*probe).ranges},
+		{"default branch", (*probe).defaultBranch},
 		{"files of commits", (*probe).files},
 		{"no status is pending", (*probe).noStatus},
 		{"combined status", (*probe).statuses},
