@@ -22,12 +22,13 @@ import (
 	"deployportal/internal/sqlite"
 )
 
-// Options are what a Service is made of. All but Commits, Hold, Tags, Log and Retry are needed.
+// Options are what a Service is made of. All but Smoker, Commits, Hold, Tags, Log and Retry are needed.
 type Options struct {
 	DB       *sqlite.DB
 	Cluster  Cluster
 	Registry Registry
 	Policy   Policy
+	Smoker   Smoker         // nil: no smoke probes
 	Commits  Commits        // nil: no failure is rolled back by itself, for migrations cannot be told
 	Hold     []string       // environments in which no failure is rolled back by itself
 	Tags     *regexp.Regexp // what a tag must look like; nil: TagPattern
@@ -41,6 +42,7 @@ type Service struct {
 	cluster  Cluster
 	registry Registry
 	policy   Policy
+	smoker   Smoker
 	commits  Commits
 	hold     map[string]bool
 	tags     *regexp.Regexp
@@ -61,7 +63,7 @@ type Service struct {
 // New makes a Service. Nothing runs before Run.
 func New(o Options) *Service {
 	s := &Service{
-		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
+		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, smoker: o.Smoker, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
 		hub: newHub(), runs: map[Target]*run{}, resuming: map[Target]bool{}, troubles: map[int64]string{},
 		crash: func(string) bool { return false },
 	}
