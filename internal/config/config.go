@@ -76,6 +76,7 @@ type App struct {
 	Migrations   []string `json:"migrations"` // files that mean migrations, as gitea.Client.Migrations takes them; empty: the usual ones
 	Stability    Duration `json:"stability"`
 	Limit        Duration `json:"limit"`
+	Smoke        []Smoke  `json:"smoke"` // asked after a rollout
 }
 
 // Duration is written like "90s" or "10m".
@@ -258,6 +259,9 @@ func (c *Config) checkEnvironments(add func(string, ...any)) {
 
 func (c *Config) checkApps(add func(string, ...any)) {
 	seen := map[string]bool{}
+	for i := range c.Apps {
+		c.checkSmoke(&c.Apps[i], add)
+	}
 	for i, a := range c.Apps {
 		switch {
 		case !name.MatchString(a.Name):

@@ -70,7 +70,7 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 		return err
 	}
 	p.hook = p.gitea.Hook(string(cfg.Gitea.WebhookSecret), p.cluster.Apps)
-	p.deploys = deploys.New(deploys.Options{DB: p.store.db, Cluster: p.cluster, Registry: p.gitea, Commits: p.gitea, Policy: auth.Policy{},
+	p.deploys = deploys.New(deploys.Options{DB: p.store.db, Cluster: p.cluster, Registry: p.gitea, Smoker: newSmoker(cfg), Commits: p.gitea, Policy: auth.Policy{},
 		Hold: holds(cfg), Tags: cfg.TagPattern, Log: p.log})
 	p.web, err = web.New(web.Options{Deploys: p.deploys, Cluster: clusterView{p.cluster}, Catalog: p.gitea, Accounts: p.store.Accounts,
 		Policy: auth.Policy{}, Store: p.store.db, GiteaHook: p.hook, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
