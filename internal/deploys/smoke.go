@@ -203,7 +203,11 @@ func (s Smoke) cause(p SmokeProbe, i int, asked, failed []SmokeResult) *Cause {
 		c.Advice = "Look for pods of the old version that still get requests (the Service's selector, another Deployment), and for a cache in front."
 	}
 	for _, f := range all[:min(evidenceLines, len(all))] {
-		c.Evidence = append(c.Evidence, Evidence{Kind: FromSmoke, Text: fmt.Sprintf("%s: %s, first after %s", f.text, times(int32(f.times)), millis(f.first))})
+		text := fmt.Sprintf("%s: %s", f.text, times(int32(f.times)))
+		if f.first >= time.Millisecond {
+			text += ", first after " + millis(f.first)
+		}
+		c.Evidence = append(c.Evidence, Evidence{Kind: FromSmoke, Text: text})
 	}
 	for _, t := range s.ByAddress() {
 		if t.Probe == i && t.Address != "" && len(c.Evidence) < 2*evidenceLines {

@@ -73,7 +73,7 @@ func inTime(asked, failed []SmokeResult) string {
 			continue
 		}
 		if cut > 0 && len(order)-cut-len(failed) <= leeway {
-			return fmt.Sprintf("Only the first %d failed; from %s on every one was answered.", len(failed), millis(order[cut].After+order[cut].Took))
+			return fmt.Sprintf("Only the first %d failed; after %s every one was answered.", len(failed), millis(order[cut].After+order[cut].Took))
 		}
 		break
 	}
