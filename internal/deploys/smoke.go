@@ -148,9 +148,9 @@ func faults(list []SmokeResult) (out []smokeFault) {
 // Note is what a success says of its smoke probes. to is what they asked for.
 func (s Smoke) Note(to Version) string {
 	t := s.Tally()
-	note := fmt.Sprintf("%d of %d requests answered, p99 %s", t.Good, t.Asked, millis(t.P99))
+	note := fmt.Sprintf("%d of %d requests answered, p99 %s", t.Good, t.Asked, Millis(t.P99))
 	if t.Failed() > 0 {
-		note = fmt.Sprintf("%d of %d requests answered, %d failed as is allowed, p99 %s", t.Good, t.Asked, t.Failed(), millis(t.P99))
+		note = fmt.Sprintf("%d of %d requests answered, %d failed as is allowed, p99 %s", t.Good, t.Asked, t.Failed(), Millis(t.P99))
 	}
 	if to.Tag == "" && slices.ContainsFunc(s.Probes, func(p SmokeProbe) bool { return p.Version }) {
 		note += "; which version answered was not checked, for the image has no tag"
@@ -205,7 +205,7 @@ func (s Smoke) cause(p SmokeProbe, i int, asked, failed []SmokeResult) *Cause {
 	for _, f := range all[:min(evidenceLines, len(all))] {
 		text := fmt.Sprintf("%s: %s", f.text, times(int32(f.times)))
 		if f.first >= time.Millisecond {
-			text += ", first after " + millis(f.first)
+			text += ", first after " + Millis(f.first)
 		}
 		c.Evidence = append(c.Evidence, Evidence{Kind: FromSmoke, Text: text})
 	}
@@ -217,8 +217,8 @@ func (s Smoke) cause(p SmokeProbe, i int, asked, failed []SmokeResult) *Cause {
 	return c
 }
 
-// millis writes how long an answer took, as people read it.
-func millis(d time.Duration) string {
+// Millis writes how long an answer took, as people read it.
+func Millis(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second:
 		return short(d)

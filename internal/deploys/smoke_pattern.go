@@ -63,7 +63,7 @@ func inTime(asked, failed []SmokeResult) string {
 		}
 		// cut is the first failure: how many good ones come after it?
 		if cut > 0 && len(order)-cut-len(failed) <= leeway {
-			return fmt.Sprintf("The first %d were answered, and from %s on every one failed.", good, millis(order[cut].After))
+			return fmt.Sprintf("The first %d were answered, and from %s on every one failed.", good, Millis(order[cut].After))
 		}
 		break
 	}
@@ -73,7 +73,7 @@ func inTime(asked, failed []SmokeResult) string {
 			continue
 		}
 		if cut > 0 && len(order)-cut-len(failed) <= leeway {
-			return fmt.Sprintf("Only the first %d failed; after %s every one was answered.", len(failed), millis(order[cut].After+order[cut].Took))
+			return fmt.Sprintf("Only the first %d failed; after %s every one was answered.", len(failed), Millis(order[cut].After+order[cut].Took))
 		}
 		break
 	}

@@ -59,7 +59,7 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 		Created: d.Created, Finished: d.Finished, Took: between(d.Created, d.Finished), Usually: f.Usually,
 		Acts: deployActs(f), Related: f.Related,
 		Steps: deploySteps(f), Outcome: deployOutcome(f),
-		Pods: podsView(f), Commands: deployCommands(f),
+		Smoke: smokeView(d), Pods: podsView(f), Commands: deployCommands(f),
 		Audit: templates.AuditMark{Seq: d.AuditSeq, Hash: d.AuditHash},
 	}
 	if d.Kind == deploys.KindRestart {
@@ -114,13 +114,16 @@ func liveMark(f deployFacts) templates.Mark {
 	if d.Patched.IsZero() {
 		return templates.Mark{Tone: templates.Busy, Word: "Starting"}
 	}
+	if smokeBegun(d) != nil {
+		return templates.Mark{Tone: templates.Busy, Word: "Smoke probes run"}
+	}
 	if _, ok := rolledOut(f); ok {
 		return templates.Mark{Tone: templates.Busy, Word: "Holding steady"}
 	}
 	return templates.Mark{Tone: templates.Busy, Word: "Rolling out"}
 }
 
-// deploySteps are the four steps every deploy takes.
+// deploySteps are the four steps every deploy takes, and the smoke probes where there are some.
 func deploySteps(f deployFacts) []templates.Step {
 	d, r := f.Deploy, f.Rollout
 	recorded := templates.Step{Name: "Recorded", State: templates.StepDone, Figure: fmt.Sprintf("audit %d", d.AuditSeq)}
@@ -140,8 +143,12 @@ func deploySteps(f deployFacts) []templates.Step {
 		patched.State, patched.Figure = templates.StepDone, templates.Took(between(d.Created, d.Patched))
 		rolling.State, holding.State = templates.StepDone, templates.StepDone
 		if !d.Patched.IsZero() {
-			rolling.Figure = templates.Took(max(0, between(d.Patched, d.Finished)-f.App.Stability))
+			rolling.Figure = templates.Took(max(0, between(d.Patched, steadyUntil(d))-f.App.Stability))
 		}
+	case smokeBegun(d) != nil && (d.Active() || smokeFailed(d)):
+		patched.State, patched.Figure = templates.StepDone, templates.Took(between(d.Created, d.Patched))
+		rolling.State, holding.State = templates.StepDone, templates.StepDone
+		rolling.Figure = templates.Took(max(0, between(d.Patched, steadyUntil(d))-f.App.Stability))
 	case d.Patched.IsZero():
 		at = &patched
 		if d.Status == deploys.Pending {
@@ -171,7 +178,19 @@ func deploySteps(f deployFacts) []templates.Step {
 			}
 		}
 	}
-	return []templates.Step{recorded, patched, rolling, holding}
+	all := []templates.Step{recorded, patched, rolling, holding}
+	if d.Smoke != nil {
+		all = append(all, smokeStep(d))
+	}
+	return all
+}
+
+// steadyUntil is when the stability window had passed.
+func steadyUntil(d deploys.Deploy) time.Time {
+	if s := smokeBegun(d); s != nil {
+		return s.Began
+	}
+	return d.Finished
 }
 
 func rollingFigure(r *deploys.Rollout) string {
