@@ -191,7 +191,7 @@ func (s Smoke) cause(p SmokeProbe, i int, asked, failed []SmokeResult) *Cause {
 	if len(all) > 2 {
 		what = append(what, "and others")
 	}
-	c := &Cause{Title: "Smoke probes failed"}
+	c := &Cause{Title: "Smoke probes"}
 	c.Sentence = fmt.Sprintf("%d of %d requests to %s failed: %s", len(failed), len(asked), p.URL, sentence(strings.Join(what, ", ")))
 	pattern, advice := patternOf(asked, failed)
 	if pattern != "" {

@@ -132,7 +132,7 @@ func TestSmokeProbesFail(t *testing.T) {
 		w.settle(15 * time.Second)
 		d = w.get(d.ID)
 		want := "75 of 150 requests to https://api.example.org/health failed: HTTP 502. Every second one failed."
-		if d.Status != deploys.Failed || d.Sentence != want || d.Cause == nil || d.Cause.Title != "Smoke probes failed" || len(d.Smoke.Results) != 150 {
+		if d.Status != deploys.Failed || d.Sentence != want || d.Cause == nil || d.Cause.Title != "Smoke probes" || len(d.Smoke.Results) != 150 {
 			t.Fatalf("%s: %s %+v", d.Status, d.Sentence, d.Cause)
 		}
 		w.pair(d.ID, "deploy.failed")
@@ -297,7 +297,7 @@ func TestSmokeCause(t *testing.T) {
 		n       int
 		dealt   bool // over the addresses
 		judge   func(n int) string
-		title   string // empty: "Smoke probes failed"
+		title   string // empty: "Smoke probes"
 		want    string // of the sentence, after the URL; empty: no cause
 	}{
 		"all good":          {0, 150, false, func(int) string { return "" }, "", ""},
@@ -309,7 +309,7 @@ func TestSmokeCause(t *testing.T) {
 		"every third":       {0, 150, false, func(n int) string { return pick(n%3 == 1, "HTTP 502") }, "", "50 of 150|failed: HTTP 502. Every third one failed."},
 		"about every other": {0, 150, false, func(n int) string { return pick(n*7919%101 < 48, "HTTP 502") }, "", "failed: HTTP 502. About every second one failed."},
 		"two kinds":         {0, 150, false, func(n int) string { return pick(n%2 == 1, pick(n%20 == 1, "HTTP 500")+pick(n%20 != 1, "HTTP 502")) }, "", "failed: HTTP 502 (67 times), HTTP 500 (8 times). Every second one failed."},
-		"one address":       {0, 150, true, func(n int) string { return pick(n%3 == 1, "no answer within 5s") }, "", "50 of 150|failed: no answer within 5s. All 50 to 10.0.0.2 failed; every other address answered."},
+		"one address":       {0, 150, true, func(n int) string { return pick(n%3 == 1, "no answer within 5 s") }, "", "50 of 150|failed: no answer within 5 s. All 50 to 10.0.0.2 failed; every other address answered."},
 		"two addresses":     {0, 150, true, func(n int) string { return pick(n%3 != 1, "HTTP 502") }, "", "All 100 to 10.0.0.1 and 10.0.0.3 failed; every other address answered."},
 		"one and some":      {0, 150, true, func(n int) string { return pick(n%3 == 1 || n == 66, "HTTP 502") }, "", "All 50 to 10.0.0.2 failed, and 1 to other addresses."},
 		"from then on":      {0, 150, false, func(n int) string { return pick(n >= 40, "HTTP 502") }, "", "The first 40 were answered, and from 4.0 s on every one failed."},

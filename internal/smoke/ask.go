@@ -157,7 +157,7 @@ func (a *asker) plain(err error) string {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Sprintf("no answer within %s", a.Timeout)
+		return fmt.Sprintf("no answer within %g s", a.Timeout.Seconds())
 	case errors.As(err, &name):
 		return "the name " + name.Name + " is not known"
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -111,11 +111,11 @@ func TestAnswers(t *testing.T) {
 		}, nil, ""},
 		"match past the bound": {write(strings.Repeat(" ", maxBody) + "well"), func(p *Probe) { p.Body.Contains = "well" }, "its body is not as expected"},
 		"cut off":              {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, "the connection was cut"},
-		"too slow":             {func(http.ResponseWriter, *http.Request) { <-slow }, func(p *Probe) { p.Timeout = 50 * time.Millisecond }, "no answer within 50ms"},
+		"too slow":             {func(http.ResponseWriter, *http.Request) { <-slow }, func(p *Probe) { p.Timeout = 50 * time.Millisecond }, "no answer within 0.05 s"},
 		"too slow a body": {func(w http.ResponseWriter, _ *http.Request) {
 			_ = http.NewResponseController(w).Flush()
 			<-slow
-		}, func(p *Probe) { p.Timeout = 50 * time.Millisecond }, "HTTP 200, then no answer within 50ms"},
+		}, func(p *Probe) { p.Timeout = 50 * time.Millisecond }, "HTTP 200, then no answer within 0.05 s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(c.answer)

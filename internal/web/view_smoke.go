@@ -65,9 +65,9 @@ func smokeSummary(t deploys.SmokeTally, planned int) string {
 }
 
 func smokeFailure(r deploys.SmokeResult) templates.SmokeFailure {
-	f := templates.SmokeFailure{N: r.N + 1, Text: fmt.Sprintf("%s after %s", r.Fault, deploys.Millis(r.Took))}
+	f := templates.SmokeFailure{N: r.N + 1, Text: fmt.Sprintf("%s (%s)", r.Fault, deploys.Millis(r.Took))}
 	if r.Address != "" {
-		f.Text += ", from " + r.Address
+		f.Text += " from " + r.Address
 	}
 	return f
 }

@@ -24,5 +24,5 @@ type SmokeRow struct {
 // SmokeFailure is one request that failed.
 type SmokeFailure struct {
 	N    int    // its place, from 1
-	Text string // "HTTP 502 after 12 ms, from 10.0.0.2"
+	Text string // "HTTP 502 (12 ms) from 10.0.0.2"
 }

@@ -44,10 +44,10 @@ func smokeFailedProps() DeployProps {
 	l := &p.Live
 	l.Note = ""
 	l.Steps[4] = Step{Name: "Smoke probes", State: StepFail, Figure: "50 of 150 failed"}
-	l.Outcome = &Outcome{Mark: l.Mark, Title: "Smoke probes failed",
-		Sentence: "50 of 150 requests to https://api.honeydue.example/api/health failed: no answer within 5s. All 50 to fsn-2 (10.0.0.2) failed; every other address answered.",
+	l.Outcome = &Outcome{Mark: l.Mark, Title: "Smoke probes",
+		Sentence: "50 of 150 requests to https://api.honeydue.example/api/health failed: no answer within 5 s. All 50 to fsn-2 (10.0.0.2) failed; every other address answered.",
 		Detail:   "The app answers elsewhere, so look at the way there: that node's firewall, its ingress, and its path to the pods.",
-		Log:      []string{"smoke     no answer within 5s: 50 times", "smoke     fsn-1 (10.0.0.1): 50 of 50 answered", "smoke     fsn-2 (10.0.0.2): 0 of 50 answered"},
+		Log:      []string{"smoke     no answer within 5 s: 50 times", "smoke     fsn-1 (10.0.0.1): 50 of 50 answered", "smoke     fsn-2 (10.0.0.2): 0 of 50 answered"},
 		Serving:  "2 pods of c7750aa. 3 wanted.", Todo: "Deploy 320 is rolling it back to 4be19f2 now. Cure the cause, then deploy the new image."}
 	s := l.Smoke
 	s.Summary, s.Label, s.Failed, s.More = "100 of 150 answered, 50 failed, p50 11 ms, p99 40 ms", "100 of 150 requests answered, 50 failed, 0 to come", "50 of 150", 40
@@ -56,9 +56,9 @@ func smokeFailedProps() DeployProps {
 			s.Dots[i] = Bad
 		}
 	}
-	s.Rows[1] = SmokeRow{Tone: Bad, Name: "fsn-2 (10.0.0.2)", Fault: "no answer within 5s", Answered: "0 of 50", P50: "–", P99: "–"}
+	s.Rows[1] = SmokeRow{Tone: Bad, Name: "fsn-2 (10.0.0.2)", Fault: "no answer within 5 s", Answered: "0 of 50", P50: "–", P99: "–"}
 	for i := range 10 {
-		s.Failures = append(s.Failures, SmokeFailure{N: 3*i + 2, Text: fmt.Sprintf("no answer within 5s after 5.%d s, from fsn-2 (10.0.0.2)", i%3)})
+		s.Failures = append(s.Failures, SmokeFailure{N: 3*i + 2, Text: fmt.Sprintf("no answer within 5 s (5.%d s) from fsn-2 (10.0.0.2)", i%3)})
 	}
 	return p
 }
