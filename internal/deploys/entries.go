@@ -25,8 +25,11 @@ func requestEntry(d Deploy, req Request) audit.Entry {
 // reject writes down that a deploy was refused.
 func (s *Service) reject(ctx context.Context, req Request, cause error) error {
 	d := Deploy{Target: req.Target, Kind: KindDeploy, Reason: req.Reason, To: Version{Tag: req.Image}}
-	if req.Return != nil {
+	switch {
+	case req.Return != nil:
 		d.Kind, d.RollbackOf = KindRollback, req.Return.Deploy
+	case req.Restart:
+		d.Kind = KindRestart
 	}
 	return s.refuse(ctx, req.Actor, entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID), cause)
 }
@@ -55,13 +58,13 @@ func entryOf(d Deploy, actor audit.Actor, action, requestID string) audit.Entry 
 		Reason: d.Reason, RequestID: requestID}
 }
 
-// subjectOf tells a rollback from a deploy in the log.
+// subjectOf tells a rollback and a restart from a deploy in the log.
 func subjectOf(d Deploy) string {
 	switch {
 	case d.Automatic():
 		return "automatic rollback"
-	case d.Kind == KindRollback:
-		return "rollback"
+	case d.Kind == KindRollback, d.Kind == KindRestart:
+		return string(d.Kind)
 	}
 	return ""
 }

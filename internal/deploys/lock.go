@@ -89,7 +89,15 @@ func (s *Service) Lock(ctx context.Context, req LockRequest) (Lock, error) {
 		return Lock{}, s.refuse(ctx, req.Actor, e, err)
 	}
 	s.hub.ring(0)
+	s.ringAfter(l)
 	return l, nil
+}
+
+// ringAfter rings when a lock's time is over, for pages that show it: nothing is written then.
+func (s *Service) ringAfter(l Lock) {
+	if !l.Expires.IsZero() {
+		time.AfterFunc(l.Expires.Sub(s.db.Now())+time.Millisecond, func() { s.hub.ring(0) })
+	}
 }
 
 func (s *Service) lock(ctx context.Context, req LockRequest) (l Lock, err error) {

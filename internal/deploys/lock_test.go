@@ -111,6 +111,41 @@ func TestLockExpires(t *testing.T) {
 	})
 }
 
+// Who shows a lock is told when its time is over, also by a portal that started after it was made.
+func TestLockRingsAtItsEnd(t *testing.T) {
+	in(t, func(w *world) {
+		rung := func(bell <-chan struct{}) bool {
+			synctest.Wait()
+			select {
+			case <-bell:
+				return true
+			default:
+				return false
+			}
+		}
+		w.lock(deploys.Scope(api), time.Hour)
+		w.lock(deploys.Scope(admin), 2*time.Hour)
+		bell, stop := w.svc.Listen(0)
+		defer stop()
+		w.settle(time.Hour - time.Second)
+		if rung(bell) {
+			t.Error("it rings before the end")
+		}
+		w.settle(2 * time.Second)
+		if !rung(bell) || len(w.locks()) != 1 {
+			t.Errorf("no bell at the end, or not after it: %d locks", len(w.locks()))
+		}
+		w.stop()
+		w.start(nil)
+		bell, stop = w.svc.Listen(0)
+		defer stop()
+		w.settle(time.Hour)
+		if !rung(bell) || len(w.locks()) != 0 {
+			t.Errorf("no bell at the end of a lock made before the start: %d locks", len(w.locks()))
+		}
+	})
+}
+
 // The lock that stands longest is the one that is told.
 func TestLongestLockIsTold(t *testing.T) {
 	in(t, func(w *world) {

@@ -143,6 +143,41 @@ func TestLastGoodSkipsMarked(t *testing.T) {
 	})
 }
 
+// A rollback that was never sent leaves the way back as it was: not past the image that it was to bring.
+func TestLastGoodAfterWhatWasNeverSent(t *testing.T) {
+	in(t, func(w *world) {
+		w.manual()
+		for _, tag := range []string{"abc1234", "def5678"} {
+			w.deploy(deployOf(api, tag))
+			w.complete(api)
+			w.settle(11 * time.Second)
+		}
+		failed := w.fail("9999999")
+		req := back(failed, true)
+		req.LockTarget = false
+		id := w.crashedIn(req, "pending")
+		w.start(nil)
+		w.settle(time.Second)
+		never := w.get(id)
+		if never.Status != deploys.Errored || never.To.Tag != "def5678" {
+			t.Fatalf("%s to %s", never.Status, never.To.Tag)
+		}
+		ret, v, ok, err := w.svc.LastGood(w.Context(), never)
+		if err != nil || !ok || v.Tag != "def5678" || ret != (deploys.ReturnTo{Deploy: failed.ID, Before: true}) {
+			t.Errorf("after a rollback that was never sent: back to %+v %s %t %v", ret, v.Tag, ok, err)
+		}
+		w.deploy(deploys.Request{Target: api, Return: &ret, Actor: ana})
+		w.complete(api)
+		w.settle(11 * time.Second)
+		id = w.crashedIn(restartOf(api), "pending")
+		w.start(nil)
+		w.settle(time.Second)
+		if _, v, ok, err := w.svc.LastGood(w.Context(), w.get(id)); err != nil || !ok || v.Tag != "abc1234" {
+			t.Errorf("after a restart that was never sent: back to %s %t %v", v.Tag, ok, err)
+		}
+	})
+}
+
 // What a rollback returns to is known with its time.
 func TestRanWell(t *testing.T) {
 	in(t, func(w *world) {

@@ -48,3 +48,45 @@ func TestReportedDigestIsLookedUp(t *testing.T) {
 		})
 	}
 }
+
+// What ran before the portal is known from the cluster alone, without its configs. A rollback to it is proven all the
+// same, for the registry tells those too; and what it cannot tell is never taken for another image.
+func TestReportedDigestOfWhatRanBefore(t *testing.T) {
+	before, other, config := deploystest.Digest(first), deploystest.Digest("other"), deploystest.Digest("config")
+	for _, c := range []struct {
+		name   string
+		asked  []string // what the registry has of the image that ran before
+		status deploys.Status
+		note   string
+	}{
+		{"the same config", []string{config}, deploys.Succeeded, ""},
+		{"another config", []string{deploystest.Digest("x")}, deploys.Running, ""},
+		{"nothing the registry knows", nil, deploys.Succeeded, "not proven"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.registry.SetConfigs(other, config)
+				w.registry.SetConfigs(before, c.asked...)
+				bad := w.fail("abc1234")
+				w.settle(time.Second)
+				back := w.get(bad.ID + 1)
+				if !back.Automatic() || back.To.Digest != before || len(back.To.Platforms) != 0 {
+					t.Fatalf("answer to deploy %d: %+v", bad.ID, back)
+				}
+				w.cluster.Update(api, func(r *deploys.Rollout) {
+					deploystest.Complete(r, time.Now())
+					for i := range r.Pods {
+						for n := range r.Pods[i].Containers {
+							r.Pods[i].Containers[n].ImageID = other
+						}
+					}
+				})
+				w.settle(15 * time.Second)
+				d := w.get(back.ID)
+				if d.Status != c.status || (c.note == "") != (d.Note == "") || !strings.Contains(d.Note, c.note) {
+					t.Errorf("%s, note %q; want %s, note %q", d.Status, d.Note, c.status, c.note)
+				}
+			})
+		})
+	}
+}

@@ -46,7 +46,7 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%s %q %q", d.Status, d.Sentence, d.Note)
 		}
 		w.pair(d.ID, audit.DeploySucceeded)
-		if asked := w.entries(audit.Filter{Action: audit.DeployRequested})[0]; asked.Detail != "A restart: the same image in new pods." || asked.Reason != "the new certificate" {
+		if asked := w.entries(audit.Filter{Action: audit.DeployRequested})[0]; asked.Detail != "A restart: the same image in new pods." || asked.Reason != "the new certificate" || asked.Subject != "restart" {
 			t.Errorf("the entry: %+v", asked)
 		}
 		w.settled()
@@ -62,6 +62,9 @@ func TestRestartRefusals(t *testing.T) {
 		w.refused(seen, errs.Conflict, "does not run what you were shown")
 		w.deploy(deployOf(api, "abc1234"))
 		w.refused(restartOf(api), errs.Conflict, "is being deployed already")
+		if e := w.entries(audit.Filter{Action: audit.DeployRejected})[0]; e.Subject != "restart" {
+			t.Errorf("the refusal's entry: %+v", e)
+		}
 		w.refused(deployOf(admin, first), errs.Invalid, "restart it to get new pods")
 	})
 }

@@ -50,6 +50,13 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the deploys to resume: %w", err)
 	}
+	locks, err := s.Locks(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the locks whose end is to be shown: %w", err)
+	}
+	for _, l := range locks {
+		s.ringAfter(l)
+	}
 	s.mu.Lock()
 	s.ctx = ctx
 	for _, d := range open {

@@ -37,6 +37,9 @@ func (s Status) To(next Status) error {
 // Active tells whether the deploy still holds its target.
 func (d Deploy) Active() bool { return !d.Status.IsTerminal() }
 
+// unsent tells whether the deploy ended before anything of it reached the cluster.
+func (d Deploy) unsent() bool { return d.Status == Errored && d.Patched.IsZero() }
+
 // CanReturnTo tells whether a rollback may bring back the image of this deploy.
 func (d Deploy) CanReturnTo() bool { return d.Status == Succeeded && len(d.To.Images) > 0 }
 

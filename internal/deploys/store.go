@@ -187,23 +187,27 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 }
 
 // LastGood gives what a rollback goes back to, as seen from deploy d: what ran, healthy, when d was asked for, else the
-// newest earlier image that succeeded or ran healthy; never the image of d itself nor one marked as bad. ok is false when
-// nothing is known.
+// newest earlier image that succeeded or ran healthy; never the image of d itself, or, where d was never sent, of what
+// runs in its place; nor one marked as bad. ok is false when nothing is known.
 func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
 	const page = 50
-	if d.Kind == KindRestart && d.Status != Succeeded { // it brought no image: another one would not undo it
+	sent, runs := !d.unsent(), d.To
+	if !sent {
+		runs = d.From
+	}
+	if d.Kind == KindRestart && d.Status != Succeeded && sent { // it brought no image: another one would not undo it
 		if mark, err := markOf(ctx, s.db, d.From); err != nil || mark == nil {
 			return ReturnTo{Deploy: d.ID, Before: true}, d.From, err == nil && d.CanReturnBefore(), err
 		}
 	}
 	for candidates := []Deploy{d}; ; {
 		for _, c := range candidates {
-			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, d.To) {
+			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, runs) {
 				if mark, err := markOf(ctx, s.db, c.To); err != nil || mark == nil {
 					return ReturnTo{Deploy: c.ID}, c.To, err == nil, err
 				}
 			}
-			if c.CanReturnBefore() && !alike(c.From, d.To) {
+			if c.CanReturnBefore() && !alike(c.From, runs) {
 				if mark, err := markOf(ctx, s.db, c.From); err != nil || mark == nil {
 					return ReturnTo{Deploy: c.ID, Before: true}, c.From, err == nil, err
 				}

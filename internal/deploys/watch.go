@@ -199,24 +199,39 @@ func (r *run) lookup(question func(context.Context) func(*Facts)) {
 // prove compares the configs of the image that a runtime reports with the asked one's: containerd knows content by its
 // config, and may report the digest of any manifest or index that was pulled with the same one.
 func (r *run) prove(ctx context.Context, digest string) Proof {
-	configs, err := r.s.registry.Configs(ctx, r.d.To.Repository, digest)
-	if err != nil {
-		if errs.KindOf(err) != errs.NotFound {
-			r.s.log.Warn("a reported digest cannot be looked up", "deploy", r.d.ID, "digest", digest, "err", err)
-		}
+	reported, known := r.configs(ctx, digest)
+	if !known {
 		return Unresolvable
 	}
+	asked := r.d.To.Proofs
+	if len(r.d.To.Platforms) == 0 { // told by a cluster and not by the registry: no configs are among them
+		if asked, known = r.configs(ctx, r.d.To.Digest); !known {
+			return Unresolvable
+		}
+	}
 	same := 0
-	for _, config := range configs {
-		if slices.Contains(r.d.To.Proofs, config) {
+	for _, config := range reported {
+		if slices.Contains(asked, config) {
 			same++
 		}
 	}
-	switch {
-	case same > 0 && same == len(configs):
+	switch same {
+	case len(reported):
 		return Proven
-	case same == 0 && len(r.d.To.Proofs) > 1: // else only the digest itself is known, no config to compare with
+	case 0:
 		return Different
 	}
 	return Unresolvable
+}
+
+// configs gives the configs behind a digest; known is false when the registry cannot tell.
+func (r *run) configs(ctx context.Context, digest string) (configs []string, known bool) {
+	if digest == "" {
+		return nil, false
+	}
+	configs, err := r.s.registry.Configs(ctx, r.d.To.Repository, digest)
+	if err != nil && errs.KindOf(err) != errs.NotFound {
+		r.s.log.Warn("a digest cannot be looked up", "deploy", r.d.ID, "digest", digest, "err", err)
+	}
+	return configs, err == nil && len(configs) > 0
 }

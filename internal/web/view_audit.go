@@ -50,22 +50,27 @@ var refusedWords = map[string]string{
 	audit.ImageCleared: "was refused to take a mark off",
 }
 
-// rollbackWords take the place of actionWords where the subject says that a deploy is a rollback.
-var rollbackWords = map[string]string{
-	audit.DeployRequested:  "asked to roll back",
-	audit.DeployRejected:   "was refused to roll back",
-	audit.DeploySucceeded:  "rollback succeeded for",
-	audit.DeployFailed:     "rollback failed for",
-	audit.DeployErrored:    "rollback errored for",
-	audit.DeploySuperseded: "rollback was superseded for",
+// kindWords take the place of actionWords where the subject says that a deploy is a rollback or a restart.
+var kindWords = map[string]map[string]string{
+	"automatic rollback": kindOf("automatically rolls back", "roll back", "rollback"),
+	"rollback":           kindOf("asked to roll back", "roll back", "rollback"),
+	"restart":            kindOf("asked to restart", "restart", "restart"),
+}
+
+func kindOf(asked, verb, noun string) map[string]string {
+	return map[string]string{
+		audit.DeployRequested:  asked,
+		audit.DeployRejected:   "was refused to " + verb,
+		audit.DeploySucceeded:  noun + " succeeded for",
+		audit.DeployFailed:     noun + " failed for",
+		audit.DeployErrored:    noun + " errored for",
+		audit.DeploySuperseded: noun + " was superseded for",
+	}
 }
 
 // entryWords says what an entry's action is, and what else than a target it is about.
 func entryWords(e audit.Entry) (action, subject string) {
-	if w, ok := rollbackWords[e.Action]; ok && strings.HasSuffix(e.Subject, "rollback") {
-		if e.Action == audit.DeployRequested && e.Subject != "rollback" {
-			w = "automatically rolls back"
-		}
+	if w, ok := kindWords[e.Subject][e.Action]; ok {
 		return w, ""
 	}
 	if w, ok := refusedWords[e.Action]; ok && e.Outcome == "refused" {
@@ -166,7 +171,7 @@ func entryView(e audit.Entry, newest int64) templates.EntryProps {
 func entrySay(e audit.Entry) string {
 	word, subject := entryWords(e)
 	parts := []string{e.Actor.Name, word}
-	for prefix, name := range map[string]string{"deploy ": "Deploy", "rollback ": "Rollback"} {
+	for prefix, name := range map[string]string{"deploy ": "Deploy", "rollback ": "Rollback", "restart ": "Restart"} {
 		if rest, ok := strings.CutPrefix(word, prefix); ok {
 			parts = []string{fmt.Sprintf("%s %d", name, e.DeployID), rest}
 		}
