@@ -60,12 +60,13 @@ const (
 	maxRequests    = 1000 // of an app in all
 	maxConcurrency = 50
 	maxTimeout     = time.Minute
+	maxTotal       = 10 * time.Minute // what the prober gives all requests of an app
 	maxAddresses   = 100
 )
 
 // checkSmoke looks at an app's smoke probes, fills in what is left out, and gives each mistake.
 func (c *Config) checkSmoke(a *App, add func(string, ...any)) {
-	requests, envs := 0, a.Environments
+	requests, paced, envs := 0, time.Duration(0), a.Environments
 	if len(envs) == 0 {
 		for _, e := range c.Environments {
 			envs = append(envs, e.Name)
@@ -84,6 +85,10 @@ func (c *Config) checkSmoke(a *App, add func(string, ...any)) {
 			}
 		}
 		requests += s.Requests
+		paced += time.Duration(s.Requests-1) * s.Interval.Duration
+	}
+	if paced >= maxTotal {
+		add("apps: %s: smoke: with these intervals all requests take %s; they have 10m.", a.Name, paced)
 	}
 	if requests > maxRequests {
 		add("apps: %s: smoke: %d requests in all are more than %d.", a.Name, requests, maxRequests)

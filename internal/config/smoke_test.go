@@ -69,6 +69,7 @@ func TestSmokeMistakes(t *testing.T) {
 		`{url: "http://x", concurrency: 51}`:                                 `.concurrency: 51 is not between 1 and 50`,
 		`{url: "http://x", requests: 3, allowed_failures: 4}`:                `.allowed_failures: 4 is not between 0 and 3`,
 		`{url: "http://x", timeout: 2m}`:                                     `.timeout: must be between`,
+		`{url: "http://x", interval: 5s}`:                                    `with these intervals all requests take 12m25s; they have 10m`,
 		`{url: "http://x", interval: -1s}`:                                   `.interval: must be between`,
 		`{url: "http://x", addresses: ["a/b"]}`:                              `.addresses: "a/b" is no host or host:port`,
 		`{url: "http://x", addresses: ["a:99999"]}`:                          `.addresses: "a:99999" is no`,
