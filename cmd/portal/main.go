@@ -32,6 +32,7 @@ type cli struct {
 	User    userCmd    `cmd:"" help:"Manage local accounts."`
 	Audit   auditCmd   `cmd:"" help:"Work with the audit log."`
 	Images  imagesCmd  `cmd:"" help:"Tell which images must stay in the registry."`
+	Smoke   smokeCmd   `cmd:"" help:"Send an app's smoke probes now, as the configuration has them. Exit code 1 when they fail."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -107,7 +108,7 @@ func code(err error, errOut io.Writer, log *slog.Logger) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errNotWhole):
+	case errors.Is(err, errNotWhole), errors.Is(err, errSmoke):
 		return exitFailed
 	case errors.As(err, &problems):
 		_, _ = fmt.Fprintf(errOut, "portal: the configuration is wrong:\n%s\n", problems)

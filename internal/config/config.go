@@ -79,6 +79,7 @@ type App struct {
 	Migrations   []string `json:"migrations"` // files that mean migrations, as gitea.Client.Migrations takes them; empty: the usual ones
 	Stability    Duration `json:"stability"`
 	Limit        Duration `json:"limit"`
+	Smoke        []Smoke  `json:"smoke"` // asked after a rollout
 	// Singleton says that two pods of it may never run at once.
 	Singleton bool `json:"singleton"`
 	// Checks says of preflight checks, by name, what they come to where they find something: "warn", "block", or "off".
@@ -284,6 +285,9 @@ func (c *Config) checkEnvironments(add func(string, ...any)) {
 
 func (c *Config) checkApps(add func(string, ...any)) {
 	seen := map[string]bool{}
+	for i := range c.Apps {
+		c.checkSmoke(&c.Apps[i], add)
+	}
 	for i, a := range c.Apps {
 		switch {
 		case !name.MatchString(a.Name):

@@ -37,6 +37,7 @@ const (
 	FromProbe    EvidenceKind = "probe"    // an answer to a probe
 	FromLog      EvidenceKind = "log"      // a line of the container's log
 	FromRegistry EvidenceKind = "registry" // what the registry says
+	FromSmoke    EvidenceKind = "smoke"    // an answer to a smoke probe
 	FromTemplate EvidenceKind = "template" // a difference of the pod template to the last good one
 )
 

@@ -37,6 +37,7 @@ type run struct {
 	usual  time.Duration
 	asked  map[string]time.Time // look-ups under way or failed, to be asked again later
 	facts  chan func(*Facts)
+	smoke  *smoking // nil: the smoke probes have not begun
 }
 
 // errStopped ends a run without an outcome: the row stays as it is for Resume, or another deploy has ended it.
@@ -171,6 +172,9 @@ func (r *run) follow(a Applied) error {
 func (r *run) begin(seen Rollout) error {
 	return r.persist(func(ctx context.Context, tx *sqlite.Tx) error {
 		err := move(ctx, tx, r.d.ID, Running, `started_at = ?, guard_rv = ?`, tx.Now, seen.ResourceVersion)
+		if probes := r.probes(); err == nil && probes != nil {
+			err = putSmoke(ctx, tx, r.d.ID, Smoke{Probes: probes})
+		}
 		if err == nil {
 			r.d.Status, r.d.Started, r.d.GuardRV = Running, tx.Now.Time, seen.ResourceVersion
 		}

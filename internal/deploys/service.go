@@ -23,13 +23,14 @@ import (
 	"deployportal/internal/sqlite"
 )
 
-// Options are what a Service is made of. All but Preflight, Commits, Hold, Tags, Log and Retry are needed.
+// Options are what a Service is made of. All but Preflight, Smoker, Commits, Hold, Tags, Log and Retry are needed.
 type Options struct {
 	DB        *sqlite.DB
 	Cluster   Cluster
 	Registry  Registry
 	Policy    Policy
 	Preflight Preflight      // nil: nothing is checked beforehand
+	Smoker    Smoker         // nil: no smoke probes
 	Commits   Commits        // nil: no failure is rolled back by itself, for migrations cannot be told
 	Hold      []string       // environments in which no failure is rolled back by itself
 	Tags      *regexp.Regexp // what a tag must look like; nil: TagPattern
@@ -44,6 +45,7 @@ type Service struct {
 	registry Registry
 	policy   Policy
 	checks   Preflight
+	smoker   Smoker
 	commits  Commits
 	hold     map[string]bool
 	tags     *regexp.Regexp
@@ -64,7 +66,7 @@ type Service struct {
 // New makes a Service. Nothing runs before Run.
 func New(o Options) *Service {
 	s := &Service{
-		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, checks: o.Preflight, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
+		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, checks: o.Preflight, smoker: o.Smoker, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
 		hub: newHub(), runs: map[Target]*run{}, resuming: map[Target]bool{}, troubles: map[int64]string{},
 		crash: func(string) bool { return false },
 	}

@@ -133,6 +133,9 @@ func (s *Service) Get(ctx context.Context, id int64) (Deploy, error) {
 	if err == nil && !found {
 		return d, errs.New(errs.NotFound, "There is no deploy %d.", id) // word for word what a door says of one that is hidden
 	}
+	if err == nil {
+		d.Smoke, err = smokeOf(ctx, s.db, id)
+	}
 	d.Trouble = s.trouble(id)
 	return d, err
 }

@@ -184,6 +184,8 @@ type Deploy struct {
 	Seq     int64    // of the newest event
 	Rollout *Rollout // the last view that was stored; nil before the first
 
+	Smoke *Smoke // its smoke probes; nil: none are configured. Only Get reads it
+
 	// Trouble is not stored: why the deploy cannot go on just now, such as an outcome that cannot be written.
 	Trouble string
 }

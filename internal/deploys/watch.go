@@ -23,10 +23,12 @@ func (r *run) basis() Basis {
 	return Basis{App: r.app, UID: r.d.UID, Generation: r.d.Generation, Template: r.d.Template, To: r.d.To, T0: r.d.Started, Usual: r.usual}
 }
 
-// watch is steps 9 and 10: look, write down what changed, judge, wait for the bell.
+// watch is steps 9 and 10: look, write down what changed, judge, wait for the bell. What the judge calls a success is one
+// once the smoke probes say so too.
 func (r *run) watch() error {
 	bell, stop := r.s.cluster.Watch(r.d.Target)
 	defer stop()
+	defer r.stopSmoke()
 	var err error
 	if r.usual, err = r.s.usualStart(r.ctx, r.d.Target); err != nil && r.ctx.Err() == nil {
 		return err
@@ -53,7 +55,8 @@ func (r *run) watch() error {
 			lines = append(lines, Line{Kind: EventStep, Text: "all pods ready, holding until " + clock(v.Ends)})
 		}
 		phase = v.Phase
-		l := look{rollout: &seen, memory: &memory, causes: v.Causes, lines: lines}
+		v, told := r.smokeTest(v, seen)
+		l := look{rollout: &seen, memory: &memory, causes: v.Causes, lines: append(lines, told...), smoke: r.smoke.news()}
 		if v.Status.IsTerminal() {
 			o := outcome{status: v.Status, sentence: v.Sentence, note: v.Note, cause: r.complete(v.Cause), look: l}
 			if v.Status == Superseded {
@@ -61,9 +64,10 @@ func (r *run) watch() error {
 			}
 			return r.finish(o)
 		}
-		if differs(shown, seen) || len(lines) > 0 || !reflect.DeepEqual(causes, v.Causes) {
+		if differs(shown, seen) || len(l.lines) > 0 || l.smoke != nil || !reflect.DeepEqual(causes, v.Causes) {
 			if r.note(l) {
 				shown, causes = seen, v.Causes
+				r.smoke.stored(l.smoke)
 			}
 		}
 		if !r.wait(bell, v.Again) {
@@ -78,6 +82,7 @@ type look struct {
 	memory  *Memory
 	causes  []Cause
 	lines   []Line
+	smoke   *Smoke // nil: nothing new
 }
 
 // note stores a new view and its timeline lines. A failure is shown and not fatal: the next change tries again.
@@ -99,6 +104,11 @@ func (r *run) note(l look) bool {
 func (s *Service) view(ctx context.Context, tx *sqlite.Tx, id int64, l look) error {
 	for _, line := range l.lines {
 		if _, err := appendEvent(ctx, tx, id, line.Kind, foreign.Line(line.Text, 1000)); err != nil {
+			return err
+		}
+	}
+	if l.smoke != nil {
+		if err := putSmoke(ctx, tx, id, *l.smoke); err != nil {
 			return err
 		}
 	}
@@ -134,6 +144,7 @@ func (r *run) wait(bell <-chan struct{}, again time.Time) bool {
 	select {
 	case <-bell:
 	case <-timer:
+	case <-r.smoke.ending():
 	case learn := <-r.facts:
 		learn(&r.known)
 	case <-r.ctx.Done():

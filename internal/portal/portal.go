@@ -80,7 +80,7 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 	}
 	checks := preflight.NewGatherer(p.cluster, p.gitea, p.gitea, deploys.NewPast(p.store.db), tuning)
 	p.deploys = deploys.New(deploys.Options{DB: p.store.db, Cluster: p.cluster, Registry: p.gitea, Commits: p.gitea, Policy: auth.Policy{},
-		Preflight: checks, Hold: holds(cfg), Tags: cfg.TagPattern, Log: p.log})
+		Preflight: checks, Smoker: newSmoker(cfg, nodesOf{p.cluster}), Hold: holds(cfg), Tags: cfg.TagPattern, Log: p.log})
 	p.web, err = web.New(web.Options{Deploys: p.deploys, Cluster: clusterView{p.cluster}, Catalog: p.gitea, Accounts: p.store.Accounts,
 		Policy: auth.Policy{}, Store: p.store.db, Preflight: checks, GiteaHook: p.hook, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
 		Version: version, Log: p.log})

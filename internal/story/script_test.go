@@ -14,7 +14,8 @@ import (
 )
 
 // TestScripts runs the stories about the command line alone. Each begins in a folder with accounts.db, a database that
-// has the accounts of the other stories; $TAKEN is an address where somebody listens already.
+// has the accounts of the other stories; $TAKEN is an address where somebody
+// listens already, $FLAKY is a newFlaky.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin := filepath.Dir(binary(t))
@@ -23,6 +24,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = taken.Close() })
+	flaky := newFlaky(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -30,6 +32,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("TAKEN", taken.Addr().String())
 			e.Setenv("ANA", passwordOfAna)
+			e.Setenv("FLAKY", flaky.URL)
 			accounts, err := os.ReadFile(filepath.Join(bin, "accounts.db"))
 			if err != nil {
 				return err

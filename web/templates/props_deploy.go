@@ -33,7 +33,8 @@ type DeployLiveProps struct {
 	Related  []Related // both ways: what it rolls back, what rolled it back, what it replaced
 	Stale    *Trouble
 	Steps    []Step
-	Outcome  *Outcome // nil while active and after a plain success
+	Outcome  *Outcome    // nil while active and after a plain success
+	Smoke    *SmokeProps // nil: they have not begun, or there are none
 	Pods     PodsProps
 	Events   []EventRow // newest first
 	Earlier  int        // events that are not shown

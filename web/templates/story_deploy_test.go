@@ -125,6 +125,7 @@ func deployStories() map[string]templ.Component {
 	superseded.Live.Outcome = &Outcome{Mark: superseded.Live.Mark, Sentence: "api was changed by kubectl-set at 14:01 UTC.", Serving: "3 pods of 91d3c4e.", Todo: "See what runs now."}
 
 	return map[string]templ.Component{
+		"deploy-smoke": Deploy(smokingProps()), "deploy-smoke-failed": Deploy(smokeFailedProps()), "deploy-smoke-good": Deploy(smokeGoodProps()),
 		"deploy": Deploy(deployProps()), "deploy-pending": Deploy(pending), "deploy-stuck": Deploy(stuck), "deploy-stale": Deploy(stale),
 		"deploy-succeeded": Deploy(done), "deploy-failed": Deploy(failedProps()), "deploy-errored": Deploy(errored), "deploy-superseded": Deploy(superseded),
 		"deploy-message": DeployMessage(deployProps().Live, false), "deploy-message-last": DeployMessage(failedProps().Live, true),
