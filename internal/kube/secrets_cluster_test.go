@@ -142,7 +142,7 @@ func peek(t *testing.T, cfg *rest.Config, namespace string) (deploys.Surrounding
 		Envs:   []kube.Env{{Name: "prod", Namespace: namespace, Config: cfg, Secrets: true}}})
 	t.Cleanup(stop)
 	until(t, c, api, "a view", func(r deploys.Rollout) bool { return fresh(r) && r.Exists })
-	return c.Surroundings(t.Context(), api), &log
+	return inTime(t, c, api), &log
 }
 
 // TestClusterSecretsLeaveNothing: of a Secret that may be read there are the names of its keys. What it holds is in no fact,
@@ -159,7 +159,9 @@ func TestClusterSecretsLeaveNothing(t *testing.T) {
 	t.Run("whole", func(t *testing.T) {
 		var a asked
 		s, log := peek(t, a.of(ns.PortalConfig), ns.Name)
-		same(t, "calls", []int{a.count("/secrets/api-env"), a.count("/secrets/gone"), a.count("/secrets/closed")}, []int{1, 1, 1})
+		if n := []int{a.count("/secrets/api-env"), a.count("/secrets/gone"), a.count("/secrets/closed")}; n[0] == 0 || n[0] != n[1] || n[0] != n[2] { // once each a try
+			t.Errorf("calls %v", n)
+		}
 		refused := "The portal may not get Secret closed in " + ns.Name + "."
 		same(t, "needs", s.Needs, []deploys.Need{
 			{Kind: "Secret", Name: "api-env", Keys: []string{"PASSWORD"}, By: "container api, env A", Exists: true},

