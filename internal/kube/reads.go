@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -107,7 +107,7 @@ func (e env) objects(ctx context.Context, kind string, names []string, well func
 	if len(names) == 0 {
 		return told[map[string]object]{at: e.site.now()}
 	}
-	question := "get " + kind + " " + strings.Join(names, ", ") + " in " + e.namespace
+	question := fmt.Sprintf("get %s %q in %s", kind, names, e.namespace) // quoted: a template may have any name
 	a := consult(ctx, e.site.recall, question, well, func(ctx context.Context) (map[string]object, error) {
 		w := e.site.facts
 		if kind == secretKind {
