@@ -72,6 +72,9 @@ func (j *judge) causes() []Cause {
 			}
 		}
 	}
+	if c, ok := j.overlooked(seen); ok {
+		out = append(out, c)
+	}
 	maps.DeleteFunc(j.m.Since, func(key string, _ time.Time) bool { return !seen[key] })
 	slices.SortStableFunc(out, func(a, b Cause) int {
 		switch {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +119,46 @@ func TestPodWaits(t *testing.T) {
 		if got.Title != c.title || got.Sentence != c.sentence || got.Doomed != c.doomed {
 			t.Errorf("%s: %s (doomed %v)\nwant %s: %s (doomed %v)", got.Title, got.Sentence, got.Doomed, c.title, c.sentence, c.doomed)
 		}
+	}
+}
+
+// With the strategy Recreate a pod that has ended and was left keeps Kubernetes from going on; what still goes away, or
+// waits only for pods to be created, is no such case.
+func TestOverlooked(t *testing.T) {
+	evicted := with(rolling(), func(r *deploys.Rollout) {
+		r.Recreate, r.Replicas, r.Ready, r.Available = true, 0, 0, 0
+		r.Pods = []deploys.Pod{{Name: "rs-old-7fjmq", UID: "7fjmq", ReplicaSet: "rs-old", Phase: "Failed", Reason: "Evicted"}}
+	})
+	for name, c := range map[string]struct {
+		change func(*deploys.Rollout)
+		named  bool
+	}{
+		"an evicted pod is left":        {func(*deploys.Rollout) {}, true},
+		"its ReplicaSet is the new one": {func(r *deploys.Rollout) { r.Pods[0].ReplicaSet = "rs-new" }, true},
+		"an old pod still goes away":    {func(r *deploys.Rollout) { r.Pods = append(r.Pods, oldPod(1)); r.Pods[1].Deleting = true }, false},
+		"an old pod still runs":         {func(r *deploys.Rollout) { r.Pods = append(r.Pods, oldPod(1)) }, false},
+		"no pod is left":                {func(r *deploys.Rollout) { r.Pods = nil }, false},
+		"the ended pod goes away":       {func(r *deploys.Rollout) { r.Pods[0].Deleting = true }, false},
+		"the new ReplicaSet was told":   {func(r *deploys.Rollout) { r.ReplicaSets[0].Desired = 3 }, false},
+		"pods are replaced one by one":  {func(r *deploys.Rollout) { r.Recreate = false }, false},
+		"no pods are wanted":            {func(r *deploys.Rollout) { r.Desired = 0; r.Replicas = 1 }, false},
+	} {
+		r := with(evicted, func(r *deploys.Rollout) {
+			r.Pods, r.ReplicaSets = slices.Clone(r.Pods), slices.Clone(r.ReplicaSets)
+			c.change(r)
+		})
+		got, ok := named(basis, deploys.Facts{}, r, sec(3))
+		if ok != c.named {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if ok && (got.Doomed || got.Pod != "rs-old-7fjmq" || !strings.Contains(got.Sentence, "has ended (Evicted), is still there") ||
+			!strings.Contains(got.Advice, "kubectl -n "+basis.App.Namespace+" delete pod rs-old-7fjmq.")) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	early, _ := deploys.Judge(basis, deploys.Facts{}, deploys.Memory{}, evicted, sec(3))
+	if len(early.Causes) > 0 || early.Again.After(sec(8)) {
+		t.Errorf("at once: %+v, again at %s", early.Causes, early.Again)
 	}
 }
 

@@ -69,6 +69,24 @@ func cannotStart(p Pod, c Container, restarts int32) (Cause, bool) {
 		Evidence: []Evidence{{Kind: FromCluster, At: c.Last.Finished, Text: "ended" + exit(c.Last) + " " + c.Last.Message}}}, true
 }
 
+// overlooked tells of a rollout with the strategy Recreate that Kubernetes has forgotten: its deployment controller looks
+// again when the last of all pods is gone (deletePod in pkg/controller/deployment), so a pod that has ended and lies around,
+// an evicted one for instance, keeps it from noticing that the old ones are.
+func (j *judge) overlooked(seen map[string]bool) (Cause, bool) {
+	if !j.r.Recreate || j.r.Desired == 0 || len(j.r.Pods) == 0 || slices.ContainsFunc(j.r.Pods, func(p Pod) bool { return p.Live() || p.Deleting }) ||
+		slices.ContainsFunc(j.r.ReplicaSets, func(rs ReplicaSet) bool { return rs.Desired > 0 }) || j.standing("overlooked", seen) < configGrace {
+		return Cause{}, false
+	}
+	p := j.r.Pods[0]
+	how := ""
+	if p.Reason != "" {
+		how = " (" + p.Reason + ")"
+	}
+	return Cause{Title: "Kubernetes has lost sight of the rollout", Pod: p.Name,
+		Sentence: fmt.Sprintf("The old pods are gone and no new one is begun: pod %s, which has ended%s, is still there, and with the strategy Recreate Kubernetes then does not look again.", p.Short(), how),
+		Advice:   fmt.Sprintf("Delete what is left of it: kubectl -n %s delete pod %s. The rollout goes on at once.", j.b.App.Namespace, p.Name)}, true
+}
+
 const livenessAdvice = "The app started and answered, and then failed this probe: see in the log why, or whether the probe asks for the right thing."
 
 // killedByLiveness gives the liveness probe of a container whose newest end it brought about, in this rollout.

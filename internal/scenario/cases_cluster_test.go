@@ -55,10 +55,9 @@ func meddled() []scenario {
 			after:  func(st *stage) { st.rolling(); st.kubectl("scale", "deployment/api", "--replicas=3") },
 			status: "Succeeded", sentence: says(`3 of 3 pods run ` + next + ` and stayed well for 10 s\.`), no: []string{"not proven"}},
 		{key: "recreate", name: "the old pods go first (Recreate)", within: 40 * time.Second, next: slow,
-			template: func(d *appsv1.Deployment, _ *corev1.PodSpec) {
-				d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
-			},
-			status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`)},
+			template: recreate, status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`)},
+		{key: "overlooked", name: "Recreate while an evicted pod lies around, until it is deleted", within: time.Minute, ready: leaveEndedPod, after: clearWhenNamed,
+			template: recreate, status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`)},
 		{key: "evicted", name: "a node ends a new pod, which is replaced", within: 45 * time.Second, next: slow, after: endOnePod,
 			status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`)},
 		{key: "mirror", name: "a webhook gives the pods another image (deadline 20 s)", within: 35 * time.Second, ready: func(st *stage) { rewriteImages(st) },
@@ -70,6 +69,10 @@ func meddled() []scenario {
 		{key: "rollback", name: "rolled back while it hangs", keeps: true, within: 20 * time.Second, next: image("STATUS", "/api/health=503"),
 			after: rollBackNow, status: "Superseded", sentence: says(`^Replaced by a rollback of ana\.$`)},
 	}
+}
+
+func recreate(d *appsv1.Deployment, _ *corev1.PodSpec) {
+	d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
 }
 
 // rollBackNow clicks as soon as the page shows the probe that fails, and checks that the pods which served have not been

@@ -31,12 +31,36 @@ func pauseAndResume(st *stage) {
 
 // endOnePod makes the kubelet end a new pod, as an eviction does: the pod stays in the list as Failed and is replaced.
 func endOnePod(st *stage) {
-	name := st.newPod()
+	st.endPod(st.newPod())
+}
+
+func (st *stage) endPod(name string) {
+	st.t.Helper()
 	patch := []byte(`{"spec":{"activeDeadlineSeconds":1}}`)
 	if _, err := st.ns.Admin.CoreV1().Pods(st.ns.Name).Patch(st.t.Context(), name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		st.t.Fatal(err)
 	}
 	st.ns.WaitPod(st.t, "api", "ended by its node", func(p *corev1.Pod) bool { return p.Name == name && p.Status.Phase == corev1.PodFailed })
+}
+
+// leaveEndedPod has the node end a pod that serves; its ReplicaSet replaces it, and it stays.
+func leaveEndedPod(st *stage) {
+	image := st.w.pinned(st.s.key, good)
+	st.endPod(st.ns.WaitPod(st.t, "api", "running", func(p *corev1.Pod) bool {
+		return p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && p.Spec.Containers[0].Image == image
+	}).Name)
+	st.ns.WaitDeployment(st.t, "api", "available", kubetest.Available)
+}
+
+// clearEnded takes away the pods that have ended: with the strategy Recreate Kubernetes forgets the next rollout over them.
+func clearEnded(st *stage) { st.kubectl("delete", "pods", "--field-selector=status.phase=Failed") }
+
+// clearWhenNamed does so once the page says what the rollout waits for.
+func clearWhenNamed(st *stage) {
+	slowly(st.t, 30*time.Second, "the page names the ended pod", func() bool {
+		return strings.Contains(st.page(st.id).text("main"), "Kubernetes has lost sight of the rollout")
+	})
+	clearEnded(st)
 }
 
 func deleteOnePod(st *stage) { st.kubectl("delete", "pod", st.newPod(), "--wait=false") }

@@ -109,7 +109,7 @@ func (l *lane) rollBack(path string) (right bool) {
 // killed before it sent the patch, the deploy says so and asks to be asked again: so it is.
 func (l *lane) ask(path string) (id int64, clicked time.Time) {
 	l.t.Helper()
-	for range 10 {
+	for range 50 {
 		killed := l.w.portal.killed()
 		page := l.w.portal.get(l.t, path)
 		f := page.fields(l.t, "form.sheet.form")
@@ -121,7 +121,7 @@ func (l *lane) ask(path string) (id int64, clicked time.Time) {
 			// What runs was not seen yet, or the portal was killed and still reads the cluster: both say to come again.
 			if answer.status == http.StatusServiceUnavailable && killed > 0 || answer.status == http.StatusConflict {
 				slowly(l.t, time.Minute, "the portal sees the app", func() bool {
-					return l.w.portal.send(l.t, http.MethodGet, "/readyz", nil).status == http.StatusOK && l.healthy()
+					return l.w.portal.send(l.t, http.MethodGet, "/readyz", nil).status == http.StatusOK && l.seen()
 				})
 				continue
 			}
@@ -162,6 +162,11 @@ func (l *lane) verdict(id int64, clicked time.Time) result {
 		}
 	}
 	return r
+}
+
+// seen tells whether the portal knows how the app is, well or not.
+func (l *lane) seen() bool {
+	return !strings.Contains(l.w.portal.get(l.t, l.url()).text("main"), "Unknown")
 }
 
 func (l *lane) healthy() bool {

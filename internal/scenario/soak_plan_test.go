@@ -125,7 +125,8 @@ func disturbedKinds() []kind {
 			want: func(m manifest, r *rollout) expected { return well(m.replicas+1, r.tag) }},
 		{name: "paused and resumed", fits: always, image: slow, want: stayedWell,
 			after: func(l *lane, _ *rollout) { pauseAndResume(l.stage) }},
-		{name: "a new pod is ended by its node", fits: always, image: slow, after: func(l *lane, _ *rollout) { endOnePod(l.stage) }, want: stayedWell},
+		{name: "a new pod is ended by its node", fits: always, image: slow, after: func(l *lane, _ *rollout) { endOnePod(l.stage) },
+			mend: func(l *lane) { clearEnded(l.stage) }, want: stayedWell},
 		{name: "a new pod is deleted", fits: always, image: slow, after: func(l *lane, _ *rollout) { deleteOnePod(l.stage) }, want: stayedWell},
 		{name: "quota is full", fits: patient, image: plain, before: func(l *lane, _ *rollout) { l.fillQuota(int(l.replicas)) }, mend: freeQuota,
 			want: func(m manifest, r *rollout) expected {
