@@ -63,7 +63,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.ask(t, req)
 		},
 		"roll back": func(t *rapid.T) {
-			req := deploys.Request{Target: target(t), Actor: ana}
+			req := deploys.Request{Target: target(t), Actor: ana, Reason: rapid.SampledFrom([]string{"", "because"}).Draw(t, "reason")}
 			newest, err := m.svc.History(m.Context(), req.Target, 0, 1)
 			must(m, err)
 			for _, d := range newest { // none or one
@@ -78,7 +78,18 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			}
 		},
 		"new pods": func(t *rapid.T) { m.ask(t, deploys.Request{Target: target(t), Restart: true, Actor: ana}) },
-		"adopt":    func(t *rapid.T) { m.ask(t, deploys.Request{Target: target(t), Adopt: true, Actor: ana}) },
+		"lock": func(t *rapid.T) {
+			scope := rapid.SampledFrom([]deploys.Scope{deploys.Scope(api), deploys.Scope(admin), {Env: "prod"}, {}}).Draw(t, "scope")
+			_, err := m.svc.Lock(m.Context(), deploys.LockRequest{Scope: scope, Reason: "because", Actor: root,
+				For: rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "time")})
+			m.told(t, err)
+		},
+		"unlock": func(t *rapid.T) {
+			if stand := m.locks(); len(stand) > 0 {
+				m.told(t, m.svc.Unlock(m.Context(), root, stand[0].ID))
+			}
+		},
+		"adopt": func(t *rapid.T) { m.ask(t, deploys.Request{Target: target(t), Adopt: true, Actor: ana}) },
 		"crash": func(t *rapid.T) {
 			m.crashAt = rapid.SampledFrom([]string{"pending", "running", "patched", "recorded", "outcome", "answered"}).Draw(t, "point")
 		},
@@ -125,9 +136,18 @@ func target(t *rapid.T) deploys.Target {
 	return rapid.SampledFrom([]deploys.Target{api, admin}).Draw(t, "target")
 }
 
-// ask starts a deploy. A refusal must be one that somebody can act on.
+// ask starts a deploy. What sends a new image or new pods never passes a lock; a rollback does, with a reason.
 func (m *machine) ask(t *rapid.T, req deploys.Request) {
+	closed := slices.ContainsFunc(m.locks(), func(l deploys.Lock) bool { return l.Scope.Covers(req.Target) })
 	_, err := m.svc.Start(m.Context(), req)
+	m.told(t, err)
+	if err == nil && closed && !req.Adopt && (req.Return == nil || req.Reason == "") {
+		t.Fatalf("%+v passed a lock", req)
+	}
+}
+
+// told holds a refusal to be one that somebody can act on.
+func (m *machine) told(t *rapid.T, err error) {
 	if err != nil && errs.KindOf(err) == errs.Internal {
 		t.Fatalf("refused for no reason that could be told: %v", err)
 	}
