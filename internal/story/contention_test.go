@@ -155,7 +155,11 @@ func (a *asked) send(w *world) {
 		return
 	}
 	a.status, a.place, a.id = res.StatusCode, res.Header.Get("Location"), res.Header.Get("X-Request-Id")
-	a.sentence = strings.Join(strings.Fields(doc.Find(refusedAt).Text()), " ")
+	said := doc.Find(refusedAt)
+	if said.Length() == 0 { // the form could not be drawn anew in time: then there is the reason alone
+		said = doc.Find("main h1")
+	}
+	a.sentence = strings.Join(strings.Fields(said.Text()), " ")
 }
 
 func (c *contention) sort(crowd []*asked) (winners, losers []*asked) {
