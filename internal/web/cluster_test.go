@@ -260,6 +260,11 @@ func (c *catalog) Ask(deploys.App, string) <-chan struct{} {
 
 func (c *catalog) About(deploys.App, string) deploys.About { return deploys.About{Err: c.fault()} }
 
+// AskGone has nothing to find out: this registry loses nothing. Those that do are the tests of a real client.
+func (c *catalog) AskGone(deploys.Version) <-chan struct{} { return c.Ask(deploys.App{}, "") }
+
+func (c *catalog) Gone(deploys.Version) bool { return false }
+
 func (c *catalog) CI(context.Context, string, ...string) (map[string]deploys.CI, error) {
 	return nil, c.fault()
 }
