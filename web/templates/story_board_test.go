@@ -76,7 +76,7 @@ func boardStories() map[string]templ.Component {
 
 	return map[string]templ.Component{
 		"board": Board(boardProps()), "board-stale": Board(stale), "board-empty": Board(empty), "board-part": Board(part),
-		"board-hostile": Board(hostileBoard), "board-message": BoardMessage(boardProps().Live),
+		"board-hostile": Board(hostileBoard), "board-gone": Board(lost), "board-message": BoardMessage(boardProps().Live),
 		"find": Find(found), "find-none": Find(none),
 	}
 }
