@@ -36,7 +36,7 @@ func (s *Server) gone(ctx context.Context, t targetFacts, past []deploys.Deploy)
 	}
 	if s.Catalog.Gone(back) && !back.Same(t.Running) {
 		out = append(out, templates.Gone{Of: templates.GoneBack, Sentence: back.NoWayBack(),
-			Todo: "Only nodes that still hold it can start it. Cleanup rules spare what portal images keep prints."})
+			Todo: "Only nodes that still hold it can start it. For the others, give Gitea's cleanup rule what “portal images keep” prints."})
 	}
 	return out, nil
 }

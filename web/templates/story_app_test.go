@@ -82,8 +82,9 @@ func appStories() map[string]templ.Component {
 	lost := appProps()
 	lost.Live.Gone = []Gone{
 		{Of: GoneRuns, Sentence: "What runs is gone from the registry: new pods on other nodes could not pull 4be19f2.", Todo: "Deploy an image that is there before a node fails."},
-		{Of: GoneBack, Sentence: "The way back is gone: the registry no longer has 91d3c4e.", Todo: "Only nodes that still hold it can start it. Cleanup rules spare what portal images keep prints."},
+		{Of: GoneBack, Sentence: "The way back is gone: the registry no longer has 91d3c4e.", Todo: "Only nodes that still hold it can start it. For the others, give Gitea's cleanup rule what “portal images keep” prints."},
 	}
+	lost.Live.Images = []ImageRow{lost.Live.Images[0], lost.Live.Images[2]}
 	lost.Live.History[1].Gone, lost.Live.History[3].Gone = true, true
 	edited := appProps()
 	edited.Live.Outside = &Outside{Who: "helm", At: past(3 * time.Minute), From: older, To: older, Entry: EntryURL(1483), Says: "Another part of the pod template was changed; the image stayed.",
