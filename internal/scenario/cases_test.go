@@ -35,7 +35,7 @@ const (
 
 func scenarios() []scenario {
 	var all []scenario
-	for _, group := range [][]scenario{wellDone(), images(), configuration(), crashes(), probes(), placed(), meddled()} {
+	for _, group := range [][]scenario{wellDone(), images(), configuration(), crashes(), probes(), placed(), meddled(), smoked()} {
 		all = append(all, group...)
 	}
 	return all

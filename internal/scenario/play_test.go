@@ -19,9 +19,10 @@ import (
 // scenario is one way for a rollout to go.
 type scenario struct {
 	key, name  string
-	replicas   int32          // 0: 2
-	next       kubetest.Image // what is deployed over the good image
-	containers []string       // more that the deploy sets the image of
+	replicas   int32                           // 0: 2
+	next       kubetest.Image                  // what is deployed over the good image
+	containers []string                        // more that the deploy sets the image of
+	smoke      func(w *world, port int) string // the app's smoke probes, as they are configured; port is its own on every node
 	template   func(*appsv1.Deployment, *corev1.PodSpec)
 	before     func(*stage) // before the Deployment is made
 	ready      func(*stage) // when the good image serves, before the click

@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +32,10 @@ func TestScenarios(t *testing.T) {
 	containers := map[string][]string{}
 	for _, s := range all {
 		keys, containers[s.key] = append(keys, s.key), s.containers
+		if s.smoke != nil {
+			w.ports[s.key] = 30_000 + rand.IntN(2768)
+			w.smoke[s.key] = s.smoke
+		}
 		for tag, i := range map[string]kubetest.Image{good: {}, middle: {}, next: s.next} {
 			images = append(images, imageOf(s.key, tag, i))
 		}

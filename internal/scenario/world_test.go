@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"deployportal/internal/gitea/giteatest"
@@ -35,15 +36,19 @@ type world struct {
 	host    string // of the registry, as it stands in image strings
 	portal  *portal
 	spaces  map[string]*kubetest.Namespace
-	pushed  map[string]kubetest.Pushed // by "key:tag"
-	command []string                   // kubectl
-	slots   chan struct{}              // how many scenarios roll out at a time
+	ports   map[string]int                      // of the nodes, that lead to a scenario's pods
+	smoke   map[string]func(*world, int) string // the smoke probes, as they are configured
+	network string                              // the first three numbers of a node's pod network
+	pushed  map[string]kubetest.Pushed          // by "key:tag"
+	command []string                            // kubectl
+	slots   chan struct{}                       // how many scenarios roll out at a time
 }
 
 // newWorld finds the cluster and starts a registry.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{cluster: kubetest.NeedKubelet(t), spaces: map[string]*kubetest.Namespace{}, pushed: map[string]kubetest.Pushed{}, slots: make(chan struct{}, 6)}
+	w := &world{cluster: kubetest.NeedKubelet(t), spaces: map[string]*kubetest.Namespace{}, pushed: map[string]kubetest.Pushed{},
+		ports: map[string]int{}, smoke: map[string]func(*world, int) string{}, slots: make(chan struct{}, 6)}
 	w.command = kubectlCommand(t)
 	w.gitea = giteatest.New(giteatest.Options{
 		Accounts: []giteatest.Account{{Name: "portal", Token: giteaToken}},
@@ -73,10 +78,15 @@ func (w *world) serve(t *testing.T, binary, database string, apps []string, cont
 		w.spaces[key] = ns
 		if kubeconfig == "" {
 			kubeconfig = ns.PortalKubeconfig // one ServiceAccount has its rights in every namespace
+			w.network = networkOf(t, ns)
+		}
+		smoke := ""
+		if f := w.smoke[key]; f != nil {
+			smoke = f(w, w.ports[key])
 		}
 		fmt.Fprintf(&environments, "- {name: %s, namespace: %s, kubeconfig: %q, auto_rollback: hold}\n", key, ns.Name, kubeconfig)
-		fmt.Fprintf(&list, "- {name: %s, image: acme/%s, environments: [%s], workload: api, containers: [%s]}\n",
-			key, key, key, strings.Join(append([]string{"api"}, containers[key]...), ", "))
+		fmt.Fprintf(&list, "- {name: %s, image: acme/%s, environments: [%s], workload: api, containers: [%s], %s}\n",
+			key, key, key, strings.Join(append([]string{"api"}, containers[key]...), ", "), smoke)
 	}
 	dir := t.TempDir()
 	token, config := filepath.Join(dir, "token"), filepath.Join(dir, "portal.yaml")
@@ -92,6 +102,22 @@ environments:
 		}
 	}
 	return serve(t, binary, config)
+}
+
+// networkOf is where the pods of one node are, without the last number: nodes have a network of 256 addresses each.
+func networkOf(t *testing.T, ns *kubetest.Namespace) string {
+	t.Helper()
+	nodes, err := ns.Admin.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range nodes.Items[0].Status.Addresses {
+		if a.Type == corev1.NodeInternalIP {
+			return a.Address[:strings.LastIndexByte(a.Address, '.')]
+		}
+	}
+	t.Fatal("the first node has no address")
+	return ""
 }
 
 // freeAddress is one that a portal can listen on again after a restart.
