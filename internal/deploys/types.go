@@ -141,6 +141,22 @@ func (v Version) Short() string {
 	return "unknown"
 }
 
+// Pulled is what a node that does not hold the image asks the registry for: the digest where the image strings pin it,
+// else the tag. What pods report as their digest is not it: that may name an image's configuration.
+func (v Version) Pulled() string {
+	for _, image := range v.Images {
+		if v.Digest != "" && strings.HasSuffix(image, "@"+v.Digest) {
+			return v.Digest
+		}
+	}
+	return v.Tag
+}
+
+// NoWayBack says that the registry no longer has v, which a rollback would bring back.
+func (v Version) NoWayBack() string {
+	return "The way back is gone: the registry no longer has " + v.Short() + "."
+}
+
 // Same tells whether both are the same image by digest. An unknown digest is never the same.
 func (v Version) Same(o Version) bool { return v.Digest != "" && v.Digest == o.Digest }
 

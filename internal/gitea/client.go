@@ -59,6 +59,7 @@ type Client struct {
 	files   *lru[rangeKey, changes]
 	linear  *lru[refKey, []string] // SHA -> itself and what lies straight below it
 	asks    *lru[askKey, *asked]   // their fields are under mu
+	gone    *lru[goneKey, *gone]   // and theirs
 
 	flight singleflight.Group
 	mu     sync.Mutex
@@ -100,6 +101,7 @@ func New(o Options) (*Client, error) {
 		files:   newLRU[rangeKey, changes](256),
 		linear:  newLRU[refKey, []string](256),
 		asks:    newLRU[askKey, *asked](1024),
+		gone:    newLRU[goneKey, *gone](4096),
 		lists:   newLRU[listKey, *listing](1024),
 		bells:   map[chan struct{}]struct{}{},
 	}

@@ -23,7 +23,7 @@ func wayBack(f Facts) deploys.Check {
 	switch {
 	case gone(back.Err):
 		return with(warn("Build and push it again first. Only nodes that still hold it can start it.",
-			"There may be no way back: the image %s is gone from the registry. %s", back.Version.Short(), errs.Public(back.Err)), back.Version.Digest)
+			"%s %s", back.Version.NoWayBack(), errs.Public(back.Err)), back.Version.Digest)
 	case back.Err != nil:
 		return unasked("the registry", "the image to go back to, "+back.Version.Short(), back.Err)
 	}

@@ -244,7 +244,7 @@ var cases = map[string][]struct {
 	},
 	"way-back": {
 		{"there", nil, deploys.Pass, "the registry has aaaaaaa"},
-		{"gone", func(f *Facts) { f.Good.Value[0].Err = missing }, deploys.Warn, "There may be no way back: the image aaaaaaa is gone from the registry."},
+		{"gone", func(f *Facts) { f.Good.Value[0].Err = missing }, deploys.Warn, "The way back is gone: the registry no longer has aaaaaaa. "},
 		{"none", func(f *Facts) { f.Good.Value = nil }, deploys.Warn, "No image is known that ran well"},
 		{"away", func(f *Facts) { f.Good.Value[0].Err = away }, deploys.NotChecked, "the image to go back to, aaaaaaa"},
 		{"records away", func(f *Facts) { f.Good.Err = away }, deploys.NotChecked, "the way back"},

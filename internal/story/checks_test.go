@@ -70,7 +70,7 @@ func TestChecks(t *testing.T) {
 	told("arm64 alone", "a64a64a", "Blocks", "The image is built for linux/arm64 only, and its pods can land on ")
 	w.gitea.PushImage("acme/api", v2, giteatest.Image{Content: "moved"})
 	told("a tag that was moved", v2, "Blocks", "The tag "+v2+" was moved: it names another image than when it was first deployed.")
-	told("the image that runs is gone", v3, "Warning", "There may be no way back: the image "+v2+" is gone from the registry.")
+	told("the image that runs is gone", v3, "Warning", "The way back is gone: the registry no longer has "+v2+". ")
 	w.kubectl("label", "deployment/api", "deploy-portal/singleton=true")
 	told("a singleton with two replicas", v3, "Blocks", "It must run alone, but the Deployment asks for 2 replicas.")
 	w.kubectl("patch", "deployment/api", "--type=json", `--patch=[{"op": "replace", "path": "/spec/progressDeadlineSeconds", "value": 30}]`)

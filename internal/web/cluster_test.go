@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -32,7 +33,8 @@ type cluster struct {
 	bells map[chan struct{}]bool
 	reads int
 
-	around func(*deploys.Surroundings) // changes them
+	around  func(*deploys.Surroundings) // changes them
+	digests map[string]string           // by letter, of images that have others than digestOf gives
 }
 
 func newCluster(now func() time.Time) *cluster {
@@ -55,13 +57,14 @@ func pinned(letter string) string {
 // healthy is a workload of one pod that runs an image well.
 func (k *cluster) healthy(t deploys.Target, letter string, generation int64) deploys.Rollout {
 	now := k.now()
-	image := pinned(letter)
+	digest := cmp.Or(k.digests[letter], digestOf(letter))
+	image := deploys.Image{Repository: repository, Tag: tagOf(letter), Digest: digest}.Pinned()
 	rs := fmt.Sprintf("%s-%s", t.App, letter)
 	return deploys.Rollout{Exists: true, UID: "uid-" + t.App, ResourceVersion: fmt.Sprint(generation), Generation: generation, ObservedGeneration: generation,
 		Template: image, Bare: image, Desired: 1, Replicas: 1, Updated: 1, Ready: 1, Available: 1, Images: map[string]string{"main": image},
 		ReplicaSets: []deploys.ReplicaSet{{Name: rs, UID: rs, Template: image, Desired: 1, Replicas: 1, Ready: 1, Created: now}},
 		Pods: []deploys.Pod{{Name: rs + "-x", UID: rs + "-x", ReplicaSet: rs, Phase: "Running", Ready: true, ReadySince: now.Add(-time.Second), Created: now.Add(-time.Minute),
-			Scheduled: now.Add(-time.Minute), Containers: []deploys.Container{{Name: "main", Image: image, ImageID: digestOf(letter), Ready: true, Started: true,
+			Scheduled: now.Add(-time.Minute), Containers: []deploys.Container{{Name: "main", Image: image, ImageID: digest, Ready: true, Started: true,
 				State: "running", Since: now.Add(-time.Minute)}}}}}
 }
 
@@ -259,6 +262,11 @@ func (c *catalog) Ask(deploys.App, string) <-chan struct{} {
 }
 
 func (c *catalog) About(deploys.App, string) deploys.About { return deploys.About{Err: c.fault()} }
+
+// AskGone has nothing to find out: this registry loses nothing. Those that do are the tests of a real client.
+func (c *catalog) AskGone(deploys.Version) <-chan struct{} { return c.Ask(deploys.App{}, "") }
+
+func (c *catalog) Gone(deploys.Version) bool { return false }
 
 func (c *catalog) CI(context.Context, string, ...string) (map[string]deploys.CI, error) {
 	return nil, c.fault()

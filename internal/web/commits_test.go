@@ -302,6 +302,11 @@ func TestAppViewersCostGiteaNothing(t *testing.T) {
 	g := newGit(t, nil)
 	ana := g.as(admin)
 	ana.get("/apps/staging/api")
+	seen, err := g.server.target(t.Context(), target("staging"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-g.client.AskGone(seen.Running)
 	g.fake.Reset()
 	for range 50 {
 		s := ana.listen("/apps/staging/api/events", "")

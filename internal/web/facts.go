@@ -63,7 +63,11 @@ func (s *Server) gather(ctx context.Context, r rights) ([]targetFacts, error) {
 	var out []targetFacts
 	for _, app := range s.Cluster.Apps() {
 		if slices.Contains(r.envs, app.Env) {
-			out = append(out, s.factsOf(app, recorded{active, latest, changes, locks}, r.deploy[app.Env]))
+			t := s.factsOf(app, recorded{active, latest, changes, locks}, r.deploy[app.Env])
+			if t.Gone, err = s.goneWords(ctx, t); err != nil {
+				return nil, err
+			}
+			out = append(out, t)
 		}
 	}
 	return out, nil

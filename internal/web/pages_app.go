@@ -60,7 +60,8 @@ func (s *Server) awaitAbout(ctx context.Context, t targetFacts) {
 	}
 }
 
-// appLive is the live part of an app's page, but for its moment. It waits for no network.
+// appLive is the live part of an app's page, but for its moment. It waits for no network. Whether the registry still has
+// what runs and what could come back is asked from here on; the answer rings.
 func (s *Server) appLive(ctx context.Context, t targetFacts) (templates.AppLiveProps, error) {
 	past, err := s.Deploys.History(ctx, t.App.Target, 0, historyPage)
 	if err != nil {
@@ -82,6 +83,9 @@ func (s *Server) appLive(ctx context.Context, t targetFacts) (templates.AppLiveP
 		return templates.AppLiveProps{}, err
 	}
 	p := appView(t, s.Catalog.About(t.App, t.Running.Tag), deployed, bad)
+	if p.Gone, err = s.gone(ctx, t, past); err != nil {
+		return p, err
+	}
 	if p.Outside, err = s.outside(ctx, t, bad); err != nil {
 		return p, err
 	}
@@ -152,6 +156,7 @@ func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t
 	for i, d := range past {
 		last = d.ID
 		out[i].Bad = bad.of(d.To)
+		out[i].Gone = d.CanReturnTo() && s.Catalog.Gone(d.To)
 		if d.Status != deploys.Succeeded || !newest {
 			continue
 		}

@@ -59,14 +59,16 @@ type EnvInfo struct {
 	StaleWhy   string
 }
 
-// Catalog is what the pages show of images and commits. Cached, CachedCommit and About answer from memory; Images never
-// fails but gives a list with an error; Ask begins to look up what About tells, for everybody, and never waits; the
-// others may ask Gitea and take seconds.
+// Catalog is what the pages show of images and commits. Cached, CachedCommit, About and Gone answer from memory; Images
+// never fails but gives a list with an error; Ask and AskGone begin to look up what About and Gone tell, for everybody,
+// and never wait; the others may ask Gitea and take seconds.
 type Catalog interface {
 	Images(context.Context, deploys.App) deploys.List
 	Cached(deploys.App) deploys.List
 	Ask(app deploys.App, running string) (done <-chan struct{})
 	About(app deploys.App, running string) deploys.About
+	AskGone(deploys.Version) (done <-chan struct{})
+	Gone(deploys.Version) bool
 	Commit(ctx context.Context, git, sha string) (deploys.Commit, error)
 	CachedCommit(git, tagOrSHA string) (deploys.Commit, bool)
 	Range(ctx context.Context, git, from, to string) (deploys.Range, error)

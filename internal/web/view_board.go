@@ -25,6 +25,7 @@ type targetFacts struct {
 	Latest    deploys.Deploy         // the newest deploy; the zero one: there was none
 	Change    *deploys.OutsideChange // the newest that no deploy made; nil: none
 	Locks     []deploys.Lock         // that cover it, the widest first
+	Gone      string                 // what is known to be gone from the registry, in a few words; empty: nothing
 	MayDeploy bool
 }
 
@@ -97,7 +98,7 @@ func boardRow(t targetFacts) templates.Row {
 	row := templates.Row{
 		App: app, Href: templates.AppURL(env, app),
 		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
-		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), Note: notes(openNote(t), targetNote(t)),
+		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), Note: notes(openNote(t), targetNote(t)), Gone: t.Gone,
 		Locks: locksOn(t.Locks, func(s deploys.Scope) bool { return s.App != "" }),
 	}
 	row.Newer, row.NewestAt, row.NewNote = newer(t)

@@ -30,9 +30,23 @@ type AppLiveProps struct {
 	Images   []ImageRow
 	Teach    *Teach
 	History  []Span
+	Gone     []Gone // what the registry no longer has and somebody may need
 	Locks    []Lock // that cover it
 	Lock     string // where it can be locked; empty: not by this reader
 }
+
+// Gone is an image that runs, or that a rollback would bring back, and that the registry no longer has.
+type Gone struct {
+	Of       string // GoneRuns or GoneBack
+	Sentence string // what is gone
+	Todo     string // what that means and what helps
+}
+
+// What a Gone image is for.
+const (
+	GoneRuns = "runs"
+	GoneBack = "back"
+)
 
 // ImageRow is one image of the list, in the order of the pushes.
 type ImageRow struct {
@@ -82,6 +96,7 @@ type Span struct {
 	Outcome  Mark
 	Sentence string
 	Bad      *BadImage // its image is marked as bad; nil: it is not
+	Gone     bool      // its image is gone from the registry
 	Back     *Act      // roll back to this; nil: it runs now, or must not
 }
 

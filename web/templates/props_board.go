@@ -41,6 +41,7 @@ type Row struct {
 	NewestAt time.Time // push of the newest
 	NewNote  string    // in place of the count: "up to date", "images not known"
 	Note     string    // what must be said besides: "managed by Flux, which may revert a deploy"
+	Gone     string    // "The way back is gone from the registry"; empty: nothing is known to be
 	Locks    []Lock    // on this target alone
 	Active   *Strip
 	Act      *Act // nil: nothing this reader may do here

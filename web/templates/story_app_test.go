@@ -79,6 +79,13 @@ func appStories() map[string]templ.Component {
 	changed.Live.Restart = &Act{Text: "Restart", Href: RestartURL("prod", "api", 0)}
 	changed.Live.Outside = &Outside{Who: "kubectl-set", At: past(3 * time.Minute), From: older, To: newer, Entry: EntryURL(1482), Adopt: AdoptAct("prod", "api", newer.Short, digNew, 7),
 		Restore: &Act{Text: "Restore 4be19f2", Href: UndoURL("prod", "api", 7), Danger: true}}
+	lost := appProps()
+	lost.Live.Gone = []Gone{
+		{Of: GoneRuns, Sentence: "What runs is gone from the registry: new pods on other nodes could not pull 4be19f2.", Todo: "Deploy an image that is there before a node fails."},
+		{Of: GoneBack, Sentence: "The way back is gone: the registry no longer has 91d3c4e.", Todo: "Only nodes that still hold it can start it. For the others, give Gitea's cleanup rule what “portal images keep” prints."},
+	}
+	lost.Live.Images = []ImageRow{lost.Live.Images[0], lost.Live.Images[2]}
+	lost.Live.History[1].Gone, lost.Live.History[3].Gone = true, true
 	edited := appProps()
 	edited.Live.Outside = &Outside{Who: "helm", At: past(3 * time.Minute), From: older, To: older, Entry: EntryURL(1483), Says: "Another part of the pod template was changed; the image stayed.",
 		Differs: []string{"container api: env LOG_LEVEL added"}, Todo: "It can be adopted once it is healthy."}
@@ -125,7 +132,7 @@ func appStories() map[string]templ.Component {
 	history := HistoryProps{Page: targetPage("What ran when: api"), App: "api", Spans: spanList(), Older: HistoryURL("prod", "api") + "?before=311"}
 	return map[string]templ.Component{
 		"app": App(appProps()), "app-trouble": App(trouble), "app-first": App(first), "app-busy": App(busy),
-		"app-message": AppMessage(busy.Live),
+		"app-message": AppMessage(busy.Live), "app-gone": App(lost),
 		"app-outside": App(changed), "app-edited": App(edited), "confirm-restart": Confirm(restart),
 		"confirm": Confirm(confirmProps()), "confirm-refused": Confirm(refused), "confirm-held": Confirm(held), "confirm-override": Confirm(may), "confirm-rollback": Confirm(back),
 		"confirm-same": Confirm(same), "confirm-blind": Confirm(blind), "confirm-level": Confirm(level),

@@ -48,6 +48,9 @@ func boardStories() map[string]templ.Component {
 	}
 	stale.Live.Sheets[1].Trouble = &Trouble{Sentence: "The portal may not list pods in honeydue-staging.", Detail: "Give the portal's service account the role it comes with, then this passes by itself.", Paste: "kubectl apply -n honeydue-staging -f manifests/rbac.yaml"}
 
+	lost := boardProps()
+	lost.Live.Sheets[0].Rows[1].Gone = "The way back is gone from the registry"
+
 	empty := BoardProps{Page: page("Board", NavBoard), Summary: "no app is configured"}
 	empty.Live = BoardLiveProps{Now: now, Teach: &Teach{
 		Title: "No app yet",
@@ -73,7 +76,7 @@ func boardStories() map[string]templ.Component {
 
 	return map[string]templ.Component{
 		"board": Board(boardProps()), "board-stale": Board(stale), "board-empty": Board(empty), "board-part": Board(part),
-		"board-hostile": Board(hostileBoard), "board-message": BoardMessage(boardProps().Live),
+		"board-hostile": Board(hostileBoard), "board-gone": Board(lost), "board-message": BoardMessage(boardProps().Live),
 		"find": Find(found), "find-none": Find(none),
 	}
 }
