@@ -18,7 +18,7 @@ var (
 )
 
 func version(tag string) deploys.Version {
-	return deploys.Version{Repository: "git.example.org/acme/api", Tag: tag, Digest: "sha256:" + tag, Images: map[string]string{"api": tag}, Healthy: true}
+	return deploys.Version{Repository: "git.example.org/acme/api", Tag: tag, Digest: "sha256:" + tag, Images: map[string]string{"api": "git.example.org/acme/api:" + tag + "@sha256:" + tag}, Healthy: true}
 }
 
 // fine are facts of a deploy that nothing speaks against.

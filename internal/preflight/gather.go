@@ -44,7 +44,7 @@ type Gatherer struct {
 	past     Past
 	tuning   map[string]Tuning
 
-	images     memo[[2]string, deploys.Image] // repository, digest
+	images     memo[[2]string, deploys.Image] // repository, tag or digest
 	states     memo[[2]string, deploys.CI]    // git, tag
 	branches   memo[[2]string, Branch]
 	ranges     memo[[3]string, deploys.Range] // git, from, to
@@ -137,12 +137,14 @@ func (g *Gatherer) image(ctx context.Context, p deploys.Plan) Said[deploys.Image
 	return g.resolve(ctx, p.To)
 }
 
+// resolve asks for what a node would pull to run a version: the digest that its pods report may be that of a config.
 func (g *Gatherer) resolve(ctx context.Context, v deploys.Version) Said[deploys.Image] {
-	if v.Digest == "" || v.Repository == "" {
+	ref := v.Pulled()
+	if ref == "" || v.Repository == "" {
 		return Said[deploys.Image]{Err: errs.New(errs.Invalid, "Its digest is not known.")}
 	}
-	return g.images.ask(ctx, [2]string{v.Repository, v.Digest}, func(ctx context.Context) (deploys.Image, error) {
-		return g.registry.Resolve(ctx, v.Repository, v.Digest)
+	return g.images.ask(ctx, [2]string{v.Repository, ref}, func(ctx context.Context) (deploys.Image, error) {
+		return g.registry.Resolve(ctx, v.Repository, ref)
 	})
 }
 

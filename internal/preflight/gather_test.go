@@ -75,6 +75,17 @@ func (s *sources) Good(context.Context, deploys.Target, int, deploys.Version) ([
 	return []deploys.Version{version("aaaaaaa"), version("0000000"), version("1111111")}, nil
 }
 
+// An image that is not pinned is pulled by its tag; the digest that its pods report may be that of a config.
+func TestUnpinnedIsAskedForByItsTag(t *testing.T) {
+	s := &sources{facts: fine()}
+	v := version("aaaaaaa")
+	v.Images = map[string]string{"api": "git.example.org/acme/api:aaaaaaa"}
+	gatherer(s).resolve(t.Context(), v)
+	if s.count("image aaaaaaa") != 1 || s.count("image sha256:aaaaaaa") != 0 {
+		t.Error("the reported digest was asked for")
+	}
+}
+
 func gatherer(s *sources) *Gatherer { return NewGatherer(s, s, s, s, nil) }
 
 func find(all []deploys.Check, name string) deploys.Check {
