@@ -53,8 +53,8 @@ func (r *run) smokeTest(v Verdict, seen Rollout) (_ Verdict, lines []Line) {
 		if len(probes) == 0 {
 			return v, nil
 		}
+		lines = []Line{{Kind: EventStep, Text: fmt.Sprintf("all pods well, smoke probes begin: %d requests", Smoke{Probes: probes}.Planned())}}
 		r.startSmoke(probes)
-		lines = []Line{{Kind: EventStep, Text: fmt.Sprintf("all pods well, smoke probes begin: %d requests", r.smoke.got.Planned())}}
 	}
 	if r.smoke == nil {
 		return v, nil
