@@ -60,6 +60,13 @@ func (w *world) changes() []deploys.OutsideChange {
 
 func (w *world) set(image string) { w.cluster.SetImage(api, "api", image) }
 
+// atOnce does what nobody looks at before it is all done.
+func (w *world) atOnce(do func()) {
+	w.cluster.SetNotReady(errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC."))
+	do()
+	w.cluster.SetNotReady(nil)
+}
+
 func (w *world) undecided() (deploys.OutsideChange, bool) {
 	w.Helper()
 	c, found, err := w.svc.OpenChange(w.Context(), api)
@@ -110,13 +117,17 @@ func TestOutsideChanges(t *testing.T) {
 			w.cluster.Update(api, func(r *deploys.Rollout) { *r = was })
 		}, []string{"was deleted", "The Deployment api was created by kubectl at | It is set to 0000001."}, false},
 		"replaced": {func(w *world) {
-			w.cluster.Update(api, func(r *deploys.Rollout) { r.UID, r.Generation, r.ChangedBy = "other", 1, "kubectl-replace" })
-			w.set(imageF)
+			w.atOnce(func() {
+				w.cluster.Update(api, func(r *deploys.Rollout) { r.UID, r.Generation, r.ChangedBy = "other", 1, "kubectl-replace" })
+				w.set(imageF)
+			})
 		}, []string{"The Deployment api was created by kubectl-set at | It is set to fff0000."}, true},
 		"ten in a second": {func(w *world) {
-			for i := range 10 {
-				w.set(fmt.Sprintf("%sapi:aaa000%d", deploystest.Repo, i))
-			}
+			w.atOnce(func() {
+				for i := range 10 {
+					w.set(fmt.Sprintf("%sapi:aaa000%d", deploystest.Repo, i))
+				}
+			})
 		}, []string{"0000001>aaa0009 | It was written 10 times since it was last looked at"}, true},
 		"a cache that is behind": {func(w *world) {
 			w.set(imageF)
