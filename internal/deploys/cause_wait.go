@@ -164,7 +164,7 @@ func (j *judge) pullCause(p Pod, c Container, cause Cause, key string, seen map[
 		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromRegistry, Text: f.Sentence})
 	case f.Asked && f.Sentence != "":
 		cause.Title, cause.Doomed = "Image not found", true
-		cause.Sentence = fmt.Sprintf("Image not found: %s It was deleted, or never pushed.", f.Sentence)
+		cause.Sentence = NotFound(f.Sentence)
 		cause.Advice = "Push the image again, or deploy one that the registry still has."
 		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromRegistry, Text: f.Sentence})
 	case platformRe.MatchString(c.Message):

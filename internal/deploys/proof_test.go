@@ -9,6 +9,18 @@ import (
 	"deployportal/internal/deploys/deploystest"
 )
 
+// completeAs lets the rollout of api finish, with pods that report a digest.
+func (w *world) completeAs(digest string) {
+	w.cluster.Update(api, func(r *deploys.Rollout) {
+		deploystest.Complete(r, time.Now())
+		for i := range r.Pods {
+			for n := range r.Pods[i].Containers {
+				r.Pods[i].Containers[n].ImageID = digest
+			}
+		}
+	})
+}
+
 // A runtime knows content by its config and reports the digest of whatever was pulled with it: the asked image, a
 // platform's manifest, or another image or index pushed with the same config.
 func TestReportedDigestIsLookedUp(t *testing.T) {
@@ -31,14 +43,7 @@ func TestReportedDigestIsLookedUp(t *testing.T) {
 			in(t, func(w *world) {
 				w.registry.SetConfigs(other, c.configs...)
 				d := w.deploy(deployOf(api, "abc1234"))
-				w.cluster.Update(api, func(r *deploys.Rollout) {
-					deploystest.Complete(r, time.Now())
-					for i := range r.Pods {
-						for n := range r.Pods[i].Containers {
-							r.Pods[i].Containers[n].ImageID = other
-						}
-					}
-				})
+				w.completeAs(other)
 				w.settle(15 * time.Second)
 				d = w.get(d.ID)
 				if d.Status != c.status || (c.note == "") != (d.Note == "") || !strings.Contains(d.Note, c.note) {
@@ -73,14 +78,7 @@ func TestReportedDigestOfWhatRanBefore(t *testing.T) {
 				if !back.Automatic() || back.To.Digest != before || len(back.To.Platforms) != 0 {
 					t.Fatalf("answer to deploy %d: %+v", bad.ID, back)
 				}
-				w.cluster.Update(api, func(r *deploys.Rollout) {
-					deploystest.Complete(r, time.Now())
-					for i := range r.Pods {
-						for n := range r.Pods[i].Containers {
-							r.Pods[i].Containers[n].ImageID = other
-						}
-					}
-				})
+				w.completeAs(other)
 				w.settle(15 * time.Second)
 				d := w.get(back.ID)
 				if d.Status != c.status || (c.note == "") != (d.Note == "") || !strings.Contains(d.Note, c.note) {

@@ -34,3 +34,8 @@ func names(images map[string]string) string {
 	slices.Sort(list)
 	return strings.Join(list, ", ")
 }
+
+// NotFound says that an image is not in the registry; said is what the registry answered, in a sentence.
+func NotFound(said string) string {
+	return "Image not found: " + said + " It was deleted, or never pushed."
+}

@@ -14,6 +14,8 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 )
 
 const (
@@ -34,29 +36,25 @@ func (s *site) nodes(ctx context.Context) told[[]corev1.Node] {
 }
 
 func (e env) budgets(ctx context.Context) told[[]policyv1.PodDisruptionBudget] {
-	question := "list poddisruptionbudgets in " + e.namespace
-	return consult(ctx, e.site.recall, question, nil, func(ctx context.Context) ([]policyv1.PodDisruptionBudget, error) {
-		var list policyv1.PodDisruptionBudgetList
-		err := e.site.facts.policy.Get().Namespace(e.namespace).Resource("poddisruptionbudgets").MaxRetries(0).Do(ctx).Into(&list)
-		return list.Items, e.site.heard(err)
-	})
+	var list policyv1.PodDisruptionBudgetList
+	return listed(ctx, e, e.site.facts.policy, "poddisruptionbudgets", &list, &list.Items)
 }
 
 func (e env) quotas(ctx context.Context) told[[]corev1.ResourceQuota] {
-	question := "list resourcequotas in " + e.namespace
-	return consult(ctx, e.site.recall, question, nil, func(ctx context.Context) ([]corev1.ResourceQuota, error) {
-		var list corev1.ResourceQuotaList
-		err := e.site.facts.core.Get().Namespace(e.namespace).Resource("resourcequotas").MaxRetries(0).Do(ctx).Into(&list)
-		return list.Items, e.site.heard(err)
-	})
+	var list corev1.ResourceQuotaList
+	return listed(ctx, e, e.site.facts.core, "resourcequotas", &list, &list.Items)
 }
 
 func (e env) scalers(ctx context.Context) told[[]autoscalingv2.HorizontalPodAutoscaler] {
-	question := "list horizontalpodautoscalers in " + e.namespace
-	return consult(ctx, e.site.recall, question, nil, func(ctx context.Context) ([]autoscalingv2.HorizontalPodAutoscaler, error) {
-		var list autoscalingv2.HorizontalPodAutoscalerList
-		err := e.site.facts.scaling.Get().Namespace(e.namespace).Resource("horizontalpodautoscalers").MaxRetries(0).Do(ctx).Into(&list)
-		return list.Items, e.site.heard(err)
+	var list autoscalingv2.HorizontalPodAutoscalerList
+	return listed(ctx, e, e.site.facts.scaling, "horizontalpodautoscalers", &list, &list.Items)
+}
+
+// listed lists a resource of the environment's namespace into list, whose items are items.
+func listed[T any](ctx context.Context, e env, client *rest.RESTClient, resource string, list runtime.Object, items *[]T) told[[]T] {
+	return consult(ctx, e.site.recall, "list "+resource+" in "+e.namespace, nil, func(ctx context.Context) ([]T, error) {
+		err := client.Get().Namespace(e.namespace).Resource(resource).MaxRetries(0).Do(ctx).Into(list)
+		return *items, e.site.heard(err)
 	})
 }
 

@@ -55,7 +55,7 @@ func image(f Facts) deploys.Check {
 	case errs.KindOf(f.Image.Err) == errs.NotFound && f.restores():
 		return block("Only nodes that still hold it can start it.", "The image is gone from the registry: %s", errs.Public(f.Image.Err))
 	case errs.KindOf(f.Image.Err) == errs.NotFound:
-		return block("Build and push it again.", "Image not found: %s It was deleted, or never pushed.", errs.Public(f.Image.Err))
+		return block("Build and push it again.", "%s", deploys.NotFound(errs.Public(f.Image.Err)))
 	case f.restores():
 		c := unasked("the registry", "the image", f.Image.Err)
 		c.Fix = "That stops no rollback: the nodes may hold the image."

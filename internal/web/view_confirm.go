@@ -89,7 +89,7 @@ func offerChecks(o offer) (checks []templates.Check, blocked bool) {
 	}
 	switch {
 	case errs.KindOf(o.lost) == errs.NotFound:
-		checks = append(checks, templates.Check{Mark: block, Sentence: "Image not found: " + errs.Public(o.lost) + " It was deleted, or never pushed.", Fix: "Build and push it again."})
+		checks = append(checks, templates.Check{Mark: block, Sentence: deploys.NotFound(errs.Public(o.lost)), Fix: "Build and push it again."})
 	case errs.KindOf(o.lost) == errs.Invalid:
 		checks = append(checks, templates.Check{Mark: block, Sentence: errs.Public(o.lost)})
 	case o.lost != nil:
