@@ -119,9 +119,13 @@ func untilHeld(v *volley) {
 	}
 }
 
-// untilAnswered lets the answers through while the database takes no writes.
+// untilAnswered lets the answers through while the database takes no writes. A portal that holds the database itself while
+// it waits for an answer is found wanting already, and cannot be led further.
 func untilAnswered(v *volley) {
 	untilHeld(v)
+	if v.c.all() != 0 {
+		return
+	}
 	v.after = v.c.w.lockDatabase()
 	for _, h := range v.holds {
 		h.pass()

@@ -128,7 +128,11 @@ func (w *world) lockDatabase() (release func()) {
 			return nil
 		})
 	}()
-	w.wait(locked, "the database to be locked")
+	select {
+	case <-locked:
+	case err := <-ended:
+		w.t.Fatalf("the database cannot be locked: %v", err)
+	}
 	return sync.OnceFunc(func() {
 		close(done)
 		if err := <-ended; err != nil {
