@@ -75,6 +75,9 @@ func TestChecks(t *testing.T) {
 	told("a singleton with two replicas", v3, "Blocks", "It must run alone, but the Deployment asks for 2 replicas.")
 	w.kubectl("patch", "deployment/api", "--type=json", `--patch=[{"op": "replace", "path": "/spec/progressDeadlineSeconds", "value": 30}]`)
 	told("a short deadline", v3, "Warning", "The startup probe of api allows a start of 60 s, but a rollout is given up after 30 s without progress.")
+	w.kubectl("patch", "deployment/api", "--type=json", `--patch=[{"op": "replace", "path": "/spec/template/spec/containers/0/startupProbe/periodSeconds", "value": 1},
+		{"op": "replace", "path": "/spec/template/spec/containers/0/startupProbe/failureThreshold", "value": 1}]`)
+	told("a budget shorter than what was seen", v3, "Warning", "The startup probe of api gives up after 1 s, and its slowest of 2 starts took ")
 	w.gitea.DeleteTag("acme/api", v3)
 	told("a tag that was deleted", v3, "Blocks", "Image not found: The registry has no tag "+v3+" in acme/api. It was deleted, or never pushed.")
 
