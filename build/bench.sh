@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 mkdir -p bin
 
 [ $# -gt 0 ] || set -- ./...
-go test -run '^$' -bench . -benchtime "${BENCHTIME-1s}" "$@" >bin/bench.txt || {
+go test -timeout 30m -run '^$' -bench . -benchtime "${BENCHTIME-1s}" "$@" >bin/bench.txt || {
 	cat bin/bench.txt >&2
 	exit 1
 }
