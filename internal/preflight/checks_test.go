@@ -73,12 +73,15 @@ func probe(threshold int32) func(*Facts) {
 	return func(f *Facts) { f.Around.Workload.Containers[0].Startup.Threshold = threshold }
 }
 
-var cases = map[string][]struct {
+// given is a change of what is fine, and what one check comes to by it.
+type given struct {
 	name   string
 	change func(*Facts)
 	want   deploys.Finding // "" : the check is not made
 	says   string
-}{
+}
+
+var cases = map[string][]given{
 	"tag": {
 		{"a SHA", nil, deploys.Pass, "The tag bbbbbbb names a commit."},
 		{"by digest", func(f *Facts) { f.Plan.To.Tag = "" }, deploys.Warn, "named by its digest alone"},
@@ -261,8 +264,8 @@ var cases = map[string][]struct {
 
 func TestChecks(t *testing.T) {
 	for _, name := range Names() {
-		if len(cases[name]) == 0 {
-			t.Errorf("%s: no case", name)
+		if !slices.ContainsFunc(cases[name], func(c given) bool { return c.want == deploys.Warn || c.want == deploys.Block }) {
+			t.Errorf("%s: no case in which it finds something", name)
 		}
 		for _, c := range cases[name] {
 			f := fine()
@@ -270,6 +273,7 @@ func TestChecks(t *testing.T) {
 				c.change(&f)
 			}
 			all := Checks(f)
+			c.tuned(t, f, name)
 			i := slices.IndexFunc(all, func(c deploys.Check) bool { return c.Name == name })
 			if i < 0 {
 				if c.want != "" {
@@ -286,6 +290,25 @@ func TestChecks(t *testing.T) {
 			}
 			if !strings.HasSuffix(got.Sentence, ".") {
 				t.Errorf("%s, %s: no sentence: %q", name, c.name, got.Sentence)
+			}
+		}
+	}
+}
+
+// tuned checks that what a check finds is a warning or a block, as its app's configuration has it, and that nothing else is.
+func (c given) tuned(t *testing.T, f Facts, name string) {
+	for _, to := range []deploys.Finding{deploys.Warn, deploys.Block} {
+		f.Tuning.Findings = map[string]deploys.Finding{name: to}
+		want := c.want
+		if want == deploys.Warn || want == deploys.Block {
+			want = to
+		}
+		if f.Plan.Kind != deploys.KindDeploy && name != "paused" && want == deploys.Block {
+			want = deploys.Warn // it ran here before
+		}
+		for _, got := range Checks(f) {
+			if got.Name == name && got.Finding != want {
+				t.Errorf("%s, %s, set to %s: %s, want %s", name, c.name, to, got.Finding, want)
 			}
 		}
 	}
