@@ -32,6 +32,7 @@ type Config struct {
 	Apps           []App         `json:"apps"`
 	Stability      Duration      `json:"stability"`
 	Limit          Duration      `json:"limit"`
+	Slack          *Slack        `json:"slack"` // nil: the portal has no door there
 
 	Proxies    []netip.Prefix `json:"-"` // TrustedProxies, parsed
 	TagPattern *regexp.Regexp `json:"-"` // Tags, compiled
@@ -59,7 +60,8 @@ type Environment struct {
 	// AutoRollback says what follows a deploy that failed: "rollback" (also when empty) or "hold", which leaves it to a person.
 	AutoRollback string `json:"auto_rollback"`
 	// ReadSecrets has the portal get the Secrets that pods refer to, for the names of their keys. It needs the right.
-	ReadSecrets bool `json:"read_secrets"`
+	ReadSecrets bool     `json:"read_secrets"`
+	Slack       EnvSlack `json:"slack"`
 }
 
 // What AutoRollback may be.
@@ -212,6 +214,7 @@ func (c *Config) check() (p Problems) {
 	c.checkGitea(add)
 	c.checkEnvironments(add)
 	c.checkApps(add)
+	c.checkSlack(add)
 	return p
 }
 
