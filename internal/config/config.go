@@ -160,11 +160,15 @@ func Parse(text []byte, getenv func(string) string) (*Config, error) {
 	if err := yaml.UnmarshalStrict(text, c); err != nil {
 		return nil, Problems{"The configuration is no YAML of the expected shape: " + plain(err)}
 	}
-	for name, field := range map[string]*string{
+	fields := map[string]*string{
 		"PORTAL_LISTEN": &c.Listen, "PORTAL_URL": &c.URL, "PORTAL_DATABASE": &c.Database, "PORTAL_GITEA_URL": &c.Gitea.URL,
 		"PORTAL_GITEA_USER": &c.Gitea.User, "PORTAL_GITEA_TOKEN_FILE": &c.Gitea.TokenFile,
 		"PORTAL_GITEA_WEBHOOK_SECRET_FILE": &c.Gitea.WebhookSecretFile,
-	} {
+	}
+	if c.Slack != nil {
+		fields["PORTAL_SLACK_API_URL"] = &c.Slack.APIURL
+	}
+	for name, field := range fields {
 		if v := getenv(name); v != "" {
 			*field = v
 		}

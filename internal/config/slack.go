@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"regexp"
 	"strings"
 )
@@ -17,6 +18,7 @@ type Slack struct {
 	AppTokenFile string `json:"app_token_file"`
 	// MaskFiles hold, a line each, what is masked in log lines that go to Slack.
 	MaskFiles []string `json:"mask_files"`
+	APIURL    string   `json:"api_url"` // of GovSlack, or of a proxy; empty: Slack's
 
 	SigningSecret Secret   `json:"-"` // what SigningSecretFile holds
 	BotToken      Secret   `json:"-"` // what BotTokenFile holds
@@ -58,6 +60,9 @@ func (c *Config) checkSlack(add func(string, ...any)) {
 	}
 	if !appForm.MatchString(s.App) {
 		add("slack.app: %q is no id of an app, such as A0123ABCD.", s.App)
+	}
+	if u, err := url.Parse(s.APIURL); s.APIURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !strings.HasSuffix(u.Path, "/")) {
+		add("slack.api_url: %q is no http or https address with a slash at its end.", s.APIURL)
 	}
 	if s.BotTokenFile == "" {
 		add("slack.bot_token_file: is missing.")

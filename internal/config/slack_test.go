@@ -47,6 +47,13 @@ slack: {team: T0123ABCD, app: A0123ABCD, signing_secret_file: DIR/sign, bot_toke
 	if said := fmt.Sprintf("%+v %#v %+v %#v", c, c, s, s); strings.Contains(said, "canary") {
 		t.Errorf("a secret is printed: %s", said)
 	}
+	c, err = config.Parse([]byte(strings.ReplaceAll(around+"environments: [{name: prod, namespace: x}]\nslack: {team: T012, app: A012, bot_token_file: DIR/bot, app_token_file: DIR/app}", "DIR", dir)),
+		func(name string) string {
+			return map[string]string{"PORTAL_SLACK_API_URL": "http://127.0.0.1:1/api/"}[name]
+		})
+	if err != nil || c.Slack.APIURL != "http://127.0.0.1:1/api/" {
+		t.Errorf("the address from the environment: %+v, %v", c, err)
+	}
 	c, err = config.Parse([]byte(around+"environments: [{name: prod, namespace: honeydue}]\n"), none)
 	if err != nil || c.Slack != nil {
 		t.Errorf("without a word of Slack: %+v, %v", c.Slack, err)
@@ -71,6 +78,7 @@ func TestSlackProblems(t *testing.T) {
 		{"empty and missing", envs + "slack: {team: T012, app: A012, signing_secret_file: DIR/none, bot_token_file: DIR/empty, app_token_file: DIR/empty, mask_files: [DIR/empty, DIR/none, '']}",
 			[]string{"slack.signing_secret_file: DIR/none cannot be read.", "slack.bot_token_file: DIR/empty is empty.", "slack.app_token_file: DIR/empty is empty.",
 				"slack.mask_files: DIR/empty is empty.", "slack.mask_files: DIR/none cannot be read.", "slack.mask_files: a name is empty."}},
+		{"no address", envs + "slack: {team: T012, app: A012, bot_token_file: DIR/bot, app_token_file: DIR/app, api_url: slack.com/api}", []string{`slack.api_url: "slack.com/api" is no http`}},
 		{"the tokens swapped", envs + "slack: {team: T012, app: A012, bot_token_file: DIR/app, app_token_file: DIR/bot}",
 			[]string{"slack.bot_token_file: what DIR/app holds does not begin with xoxb-.", "slack.app_token_file: what DIR/bot holds does not begin with xapp-."}},
 	} {
