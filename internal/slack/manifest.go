@@ -16,18 +16,19 @@ const HookPath = "/hooks/slack"
 // Command is the slash command.
 const Command = "/deploy"
 
-// scopes are what the bot token must allow, by what uses it: a method of Slack's, or the slash command. chat:write.public
-// lets the one message of a deploy stand in any public channel without an invitation; to private ones the app is invited.
-var scopes = map[string][]string{
+// Scopes are what the bot token must allow, by what uses it: a method of Slack's, or the slash command. No other method is
+// called with that token, and no other scope is asked for. chat:write.public lets the one message of a deploy stand in any
+// public channel without an invitation; to private ones the app is invited.
+var Scopes = map[string][]string{
 	Command:            {"commands"},
 	"chat.postMessage": {"chat:write", "chat:write.public"},
 	"chat.update":      {"chat:write"},
 }
 
-// Scopes gives what each use needs, without doubles: no other scope is asked for.
-func Scopes() []string {
+// botScopes gives what all uses need, without doubles.
+func botScopes() []string {
 	var all []string
-	for _, some := range scopes {
+	for _, some := range Scopes {
 		all = append(all, some...)
 	}
 	slices.Sort(all)
@@ -95,7 +96,7 @@ func Manifest(publicURL string, socket bool) ([]byte, error) {
 	m.Features.Bot.Name = m.Display.Name
 	m.Features.Commands = []slashCommand{{Command: Command, URL: hook, Description: "Deploy an app, or see what runs.",
 		Hint: "APP SHA [to ENV] | list | status | rollback | lock | unlock | log | link | help"}}
-	m.OAuth.Scopes.Bot = Scopes()
+	m.OAuth.Scopes.Bot = botScopes()
 	m.Settings.Interactivity.Enabled, m.Settings.Interactivity.URL = true, hook
 	m.Settings.SocketMode = socket
 	text, err := json.MarshalIndent(m, "", "  ")
