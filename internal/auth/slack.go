@@ -93,14 +93,14 @@ func (a *Accounts) UnlinkAccount(ctx context.Context, by Actor, name string) err
 	})
 }
 
-// RefuseSlack records what somebody in Slack was refused who is no actor. asked is what it was about in the portal's own
-// words, such as the name of a command, never what was typed after it: that may be a link code.
+// RefuseSlack records what somebody in Slack was refused who is no actor. asked is the command or the button; whoever calls
+// leaves a link code out of it.
 func (a *Accounts) RefuseSlack(ctx context.Context, who SlackUser, asked, sentence, requestID string) error {
 	return a.Refused(ctx, who.refusal(asked, errs.New(errs.Forbidden, "%s", sentence), requestID))
 }
 
 func (u SlackUser) refusal(asked string, err error, requestID string) Refusal {
-	return Refusal{Actor: anonymous("slack", u.Addr(), requestID), Action: audit.SlackRefused, Subject: foreign.Line(asked, 100),
+	return Refusal{Actor: anonymous("slack", u.Addr(), requestID), Action: audit.SlackRefused, Subject: foreign.Line(asked, 200),
 		Detail: errs.Public(err), Limited: errs.KindOf(err) == errs.TooMany}
 }
 
