@@ -78,8 +78,12 @@ func askOfPress(payload []byte, request string) (ask, error) {
 	return a, nil
 }
 
-// names tells whether it says who asks.
-func (a ask) names() bool { return a.who.Team != "" && a.who.User != "" }
+// names tells whether it says who asks and where, in ids as Slack makes them.
+func (a ask) names() bool {
+	user := idOf("U", a.who.User) || idOf("W", a.who.User)
+	channel := idOf("C", a.who.Channel) || idOf("G", a.who.Channel) || idOf("D", a.who.Channel)
+	return user && channel && (idOf("T", a.who.Team) || idOf("E", a.who.Team))
+}
 
 // what is what was asked, for an entry. A code stands nowhere: it may still be good.
 func (a ask) what() string {

@@ -94,7 +94,7 @@ func (o Options) check() error {
 
 // idOf tells whether id is one of Slack's ids of a kind: a letter, then letters and digits.
 func idOf(kind, id string) bool {
-	if len(id) < 2 || len(id) > 40 || id[:1] != kind {
+	if len(id) < 2 || len(id) > 30 || id[:1] != kind {
 		return false
 	}
 	for _, r := range id {
@@ -226,8 +226,8 @@ func (d *Door) stranger(a ask) error {
 		return errs.New(errs.Forbidden, "This was sent to another Slack app than the one this portal listens to.")
 	case a.who.Team != d.Team || a.wide:
 		return errs.New(errs.Forbidden, "This portal answers only people of the workspace that it was set up for.")
-	case a.who.User == "":
-		return errs.New(errs.Forbidden, "Slack did not say who asks.")
+	case !a.names():
+		return errs.New(errs.Forbidden, "Slack did not say who asks, or where.")
 	}
 	return nil
 }
