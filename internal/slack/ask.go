@@ -7,7 +7,6 @@ import (
 
 	"deployportal/internal/auth"
 	"deployportal/internal/errs"
-	"deployportal/internal/foreign"
 )
 
 // ask is what somebody in Slack wants, however it came: a command, or a press of a button.
@@ -85,17 +84,13 @@ func (a ask) names() bool {
 	return user && channel && (idOf("T", a.who.Team) || idOf("E", a.who.Team))
 }
 
-// what is what was asked, for an entry. A code stands nowhere: it may still be good.
+// what is what was asked, for an entry: the verb and nothing that was typed after it, for that may be a link code.
 func (a ask) what() string {
 	if a.press {
-		return foreign.Line("pressed "+a.action, 100)
+		return "press " + a.action
 	}
-	c, err := parse(a.text)
-	if c.verb == verbLink {
-		return "/deploy link"
+	if c, _ := parse(a.text); c.verb != verbHome {
+		return c.verb
 	}
-	if err != nil && c.verb == "" {
-		return "/deploy"
-	}
-	return foreign.Line("/deploy "+plain(a.text), 300)
+	return "command"
 }

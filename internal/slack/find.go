@@ -87,7 +87,7 @@ func (d *Door) isEnv(env string) bool {
 	return slices.ContainsFunc(d.Cluster.Apps(), func(a deploys.App) bool { return strings.EqualFold(a.Env, env) })
 }
 
-// nearest gives up to three names that are a slip or two away from what was typed, or begin with it.
+// nearest gives up to three names that are a slip away from what was typed, two where it is long, or begin with it.
 func nearest(typed string, names []string) []string {
 	typed = strings.ToLower(typed)
 	type near struct {
@@ -100,7 +100,7 @@ func nearest(typed string, names []string) []string {
 		if strings.HasPrefix(strings.ToLower(name), typed) {
 			far = min(far, 1)
 		}
-		if far <= 2 && far < len([]rune(name)) {
+		if far < 2 || far == 2 && len(typed) > 4 {
 			found = append(found, near{name, far})
 		}
 	}

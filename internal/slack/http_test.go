@@ -83,9 +83,9 @@ func button(change func(map[string]any)) request {
 
 func in(p map[string]any, name string) map[string]any { return p[name].(map[string]any) }
 
-// bad are requests of which none may do anything. The good one they are made of locks api in prod. audited: they are
+// refusals are requests of which none may do anything. The good one they are made of locks api in prod. audited: they are
 // signed, and name a person.
-var bad = []struct {
+var refusals = []struct {
 	name    string
 	make    request
 	status  int
@@ -228,10 +228,10 @@ func signatureWith(change func(string) string) request {
 
 func TestRefused(t *testing.T) {
 	w := newWorld(t)
-	if len(bad) < 60 {
-		t.Fatalf("only %d requests", len(bad))
+	if len(refusals) < 60 {
+		t.Fatalf("only %d requests", len(refusals))
 	}
-	for _, c := range bad {
+	for _, c := range refusals {
 		before := len(w.people.refusals())
 		good := sign(fresh(form(anaID, "lock api in prod no")), time.Now())
 		valid := good.Header.Get("X-Slack-Signature")

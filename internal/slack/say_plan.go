@@ -168,7 +168,7 @@ func planAgainst(o offer) (out []string) {
 		out = append(out, "*Warning:* "+withFix(o.mark.Says(), "It is brought all the same, for your reason."))
 	}
 	if passed > 0 {
-		out = append(out, "Nothing was found by "+plural(passed, "more check")+".")
+		out = append(out, plural(passed, "more check")+" found nothing.")
 	}
 	return out
 }

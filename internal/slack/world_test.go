@@ -56,14 +56,14 @@ type world struct {
 	checks   *deploystest.Preflight
 	catalog  *catalog
 	people   *people
-	slack    *talk
+	slack    *replies
 	log      *strings.Builder
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{TB: t, cluster: deploystest.NewCluster(time.Now, apiProd, apiStaging, adminProd), registry: deploystest.NewRegistry(),
-		checks: &deploystest.Preflight{}, people: newPeople(), slack: &talk{}, log: &strings.Builder{}}
+		checks: &deploystest.Preflight{}, people: newPeople(), slack: &replies{}, log: &strings.Builder{}}
 	w.catalog = &catalog{registry: w.registry, commits: map[string]deploys.Commit{}}
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "portal.db"), time.Now)
 	must(t, err)
@@ -242,8 +242,8 @@ func (w *world) says(answer string, want ...string) {
 	}
 }
 
-// talk is a Slack that keeps what it is told.
-type talk struct {
+// replies is a Slack that keeps what it is told.
+type replies struct {
 	mu   sync.Mutex
 	said []response
 }
@@ -254,12 +254,12 @@ type response struct {
 	body    string
 }
 
-func (k *talk) post(context.Context, string, string, Message) (string, error) {
+func (k *replies) post(context.Context, string, string, Message) (string, error) {
 	return "", errors.New("not here")
 }
-func (k *talk) update(context.Context, string, string, Message) error { return errors.New("not here") }
+func (k *replies) update(context.Context, string, string, Message) error { return errors.New("not here") }
 
-func (k *talk) respond(_ context.Context, url string, replace bool, m Message) error {
+func (k *replies) respond(_ context.Context, url string, replace bool, m Message) error {
 	body, err := json.Marshal(map[string]any{"text": m.Text, "blocks": m.Blocks})
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -267,13 +267,13 @@ func (k *talk) respond(_ context.Context, url string, replace bool, m Message) e
 	return err
 }
 
-func (k *talk) count() int {
+func (k *replies) count() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.said)
 }
 
-func (k *talk) since(t testing.TB, n int) string {
+func (k *replies) since(t testing.TB, n int) string {
 	t.Helper()
 	k.mu.Lock()
 	defer k.mu.Unlock()
