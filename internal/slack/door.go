@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,8 +75,10 @@ func (o Options) check() error {
 		"deploys, cluster, catalog, people, policy and database are needed")
 	need(idOf("T", o.Team), "team must be the id of a workspace, such as T0123ABCD")
 	need(idOf("A", o.App), "app must be the id of an app, such as A0123ABCD")
-	need(o.BotToken != "", "the bot token is empty")
+	need(strings.HasPrefix(o.BotToken, "xoxb-"), "the bot token must begin with xoxb-; it is empty or another secret")
+	need(o.AppToken == "" || strings.HasPrefix(o.AppToken, "xapp-"), "the app token must begin with xapp-; it is another secret")
 	need(o.SigningSecret+o.AppToken != "", "neither a signing secret nor an app token is given, so nothing can come in")
+	need(strings.TrimSpace(o.SigningSecret) == o.SigningSecret, "the signing secret has white space around it")
 	seen := map[string]bool{}
 	for _, e := range o.Envs {
 		need(e.Name != "" && !seen[e.Name], fmt.Sprintf("environment %q is named twice or not at all", e.Name))

@@ -11,17 +11,24 @@ import (
 
 	"deployportal/internal/auth"
 	"deployportal/internal/deploys"
+	"deployportal/internal/deploys/deploystest"
 )
 
 func TestNew(t *testing.T) {
-	_, err := New(Options{Team: "acme", BotToken: "", Envs: []Env{{Name: "prod", Channel: "#deploys"}, {Name: "prod"}}, PublicURL: "portal"})
+	_, err := New(Options{Team: "acme", BotToken: "hidden-1", AppToken: "hidden-2", SigningSecret: " ", Envs: []Env{{Name: "prod", Channel: "#deploys"}, {Name: "prod"}}, PublicURL: "portal"})
 	if err == nil {
 		t.Fatal("options of nothing are taken")
 	}
-	for _, want := range []string{"are needed", "workspace", "id of an app", "bot token is empty", "neither a signing secret", "not a name", "named twice", "no URL"} {
+	for _, want := range []string{"are needed", "workspace", "id of an app", "bot token must begin", "app token must begin", "white space", "not a name", "named twice", "no URL"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q: %v", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), "hidden") {
+		t.Errorf("the error tells a secret: %v", err)
+	}
+	if _, err := New(Options{}); err == nil || !strings.Contains(err.Error(), "neither a signing secret") {
+		t.Errorf("nothing can come in, and that is fine: %v", err)
 	}
 }
 
@@ -103,7 +110,7 @@ func TestPlanEnds(t *testing.T) {
 		if n := w.count(`SELECT (SELECT count(*) FROM slack_plans) + (SELECT count(*) FROM slack_seen)`); n != 0 {
 			t.Errorf("%d rows are left", n)
 		}
-		w.door.stop()
+		w.end()
 	})
 }
 
@@ -167,17 +174,40 @@ func TestObjections(t *testing.T) {
 }
 
 func TestRollback(t *testing.T) {
-	w := newWorld(t)
-	w.list(sha("abc1234"))
-	w.says(w.command(anaID, "rollback api in prod"), "knows no earlier image")
-	w.press(anaID, actionDeploy, w.planID(w.command(anaID, "api abc1234 to prod")))
-	d, err := w.svc.Get(t.Context(), 1)
-	must(t, err)
-	plan := w.press(benID, actionRollback, "1")
-	w.says(plan, "Roll back api in prod to 0000001", "Deploy 1 to abc1234, asked for by ana, is under way", linkFirst)
-	w.says(w.press(anaID, actionRollback, "99"), "99")
-	w.says(w.press(anaID, actionRollback, "x"), "names no deploy")
-	_ = d
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.list(sha("abc1234"), sha("abd1234"))
+		done := func(tag string) { // deploys tag in prod, and lets it succeed
+			t.Helper()
+			w.press(anaID, actionDeploy, w.planID(w.command(anaID, "api "+tag+" to prod")))
+			synctest.Wait()
+			w.cluster.Update(apiProd, func(r *deploys.Rollout) { deploystest.Complete(r, time.Now()) })
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+		}
+		w.says(w.command(anaID, "rollback api in prod"), "knows no earlier image")
+		w.says(w.press(anaID, actionRollback, "99"), "99")
+		w.says(w.press(anaID, actionRollback, "x"), "names no deploy")
+		done("abc1")
+		done("abd1")
+		w.says(w.press(anaID, actionRollback, "2"), "Roll back api in prod to abc1234", `"text":"Roll back"`)
+		w.says(w.press(benID, actionRollback, "2"), "Roll back api in prod to abc1234", linkFirst)
+		w.says(w.command(anaID, "rollback api to ffff in prod"), "no ffff that ran well", "/deploy api ffff to prod")
+		w.says(w.command(anaID, "rollback api ab in prod"), "no ab that ran well")
+		w.says(w.command(anaID, "rollback api ab00 in prod"), "no ab00 that ran well")
+		w.says(w.command(anaID, "rollback api to 0000001 in prod"), "Roll back api in prod to 0000001")
+		w.command(anaID, "lock api in prod a freeze")
+		w.says(w.command(anaID, "rollback api in prod"), "A rollback passes the lock with a reason", "There is no button")
+		begun := w.press(anaID, actionDeploy, w.planID(w.command(anaID, "rollback api to abc1 in prod because payments fail")))
+		w.says(begun, "Deploy 3, the rollback of api in prod to `abc1234`, has begun.")
+		d, err := w.svc.Get(t.Context(), 3)
+		must(t, err)
+		if d.Kind != deploys.KindRollback || d.RollbackOf != 1 || d.Reason != "payments fail" {
+			t.Errorf("%+v", d)
+		}
+		w.says(w.command(anaID, "log api"), "Deploy 3", "back to", "*succeeded*")
+		w.end()
+	})
 }
 
 // deploystestImage is an image string of the test apps.
@@ -274,7 +304,7 @@ func TestSlow(t *testing.T) {
 		w.serve(sign(form(anaID, "api "+sha("abc1234")+" to prod"), time.Now()))
 		w.door.work.Wait()
 		w.says(w.slack.since(t, before), "did not answer in time")
-		w.door.stop()
+		w.end()
 	})
 }
 

@@ -178,7 +178,7 @@ func pick(list []deploys.Listed, word string) (string, error) {
 		switch {
 		case img.Tag == word:
 			return word, nil
-		case shaLike(word) && shaLike(img.Tag) && (strings.HasPrefix(img.Tag, word) || len(img.Tag) >= 7 && strings.HasPrefix(word, img.Tag)):
+		case means(word, img.Tag):
 			found = append(found, img)
 		}
 	}
@@ -189,6 +189,11 @@ func pick(list []deploys.Listed, word string) (string, error) {
 		return found[0].Tag, nil
 	}
 	return "", ambiguous{word, found}
+}
+
+// means tells whether a word names a tag: it is the tag, the start of it, or the longer SHA that the tag is the start of.
+func means(word, tag string) bool {
+	return word == tag || shaLike(word) && shaLike(tag) && (strings.HasPrefix(tag, word) || len(tag) >= 7 && strings.HasPrefix(word, tag))
 }
 
 // listed reads "a", "a and b", "a, b and c".

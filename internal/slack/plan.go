@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,36 +141,34 @@ func (d *Door) before(ctx context.Context, of deploys.Deploy, o *offer) error {
 // farBack is how many deploys of a target are looked at for an image to go back to.
 const farBack = 100
 
-// earlier finds the newest deploy that brought an image and ran well, or found it running well.
+// earlier finds the newest deploy that brought an image and ran well; else the newest that found it running well.
 func (d *Door) earlier(ctx context.Context, t deploys.Target, word string, o *offer) error {
 	history, err := d.Deploys.History(ctx, t, 0, farBack)
 	if err != nil {
 		return err
 	}
-	means := func(v deploys.Version) bool {
-		return v.Tag == word || shaLike(word) && shaLike(v.Tag) && (strings.HasPrefix(v.Tag, word) || len(v.Tag) >= 7 && strings.HasPrefix(word, v.Tag)) || v.Digest == word
-	}
-	for _, past := range history {
-		var back deploys.ReturnTo
-		var to deploys.Version
-		switch {
-		case past.CanReturnTo() && means(past.To):
-			back, to = deploys.ReturnTo{Deploy: past.ID}, past.To
-		case past.CanReturnBefore() && means(past.From):
-			back, to = deploys.ReturnTo{Deploy: past.ID, Before: true}, past.From
-		default:
-			continue
-		}
-		if o.request.Return != nil && o.to.Tag != to.Tag {
-			return errs.New(errs.Invalid, "%s names several images that ran in %s, %s and %s among them. Give more of it.", word, t, o.to.Tag, to.Tag)
-		}
-		if o.request.Return == nil {
-			o.request.Return, o.to = &back, to
+	tags := map[string]bool{}
+	for _, before := range []bool{false, true} {
+		for _, past := range history {
+			to, ran := past.To, past.CanReturnTo()
+			if before {
+				to, ran = past.From, past.CanReturnBefore()
+			}
+			if !ran || !means(word, to.Tag) && word != to.Digest {
+				continue
+			}
+			tags[to.Tag] = true
+			if o.request.Return == nil {
+				o.request.Return, o.to = &deploys.ReturnTo{Deploy: past.ID, Before: before}, to
+			}
 		}
 	}
-	if o.request.Return == nil {
+	switch shown := foreign.Line(word, 80); {
+	case len(tags) > 1:
+		return errs.New(errs.Invalid, "%s names several images that ran in %s: %s. Give more of it.", shown, t, listed(slices.Sorted(maps.Keys(tags)), "and"))
+	case len(tags) == 0:
 		return errs.New(errs.NotFound, "The portal knows of no %s that ran well in %s. A rollback only goes back to what did; deploy it instead: /deploy %s %s to %s",
-			foreign.Line(word, 80), t, t.App, foreign.Line(word, 80), t.Env)
+			shown, t, t.App, shown, t.Env)
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ type world struct {
 	people   *people
 	slack    *replies
 	log      *strings.Builder
+	end      func()
 }
 
 func newWorld(t testing.TB) *world {
@@ -77,13 +78,14 @@ func newWorld(t testing.TB) *world {
 		time.Sleep(time.Millisecond)
 	}
 	w.door = w.open()
-	t.Cleanup(func() {
+	w.end = sync.OnceFunc(func() {
 		w.door.stop()
 		w.door.work.Wait()
 		cancel()
 		must(t, <-done)
 		must(t, db.Close())
 	})
+	t.Cleanup(w.end)
 	return w
 }
 
@@ -257,7 +259,9 @@ type response struct {
 func (k *replies) post(context.Context, string, string, Message) (string, error) {
 	return "", errors.New("not here")
 }
-func (k *replies) update(context.Context, string, string, Message) error { return errors.New("not here") }
+func (k *replies) update(context.Context, string, string, Message) error {
+	return errors.New("not here")
+}
 
 func (k *replies) respond(_ context.Context, url string, replace bool, m Message) error {
 	body, err := json.Marshal(map[string]any{"text": m.Text, "blocks": m.Blocks})
