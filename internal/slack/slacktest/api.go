@@ -162,13 +162,14 @@ func (s *Slack) answer(method, token string, form url.Values) (map[string]any, *
 // said looks at text and blocks of a message.
 func said(form url.Values, limit int) (json.RawMessage, *refusal) {
 	blocks := json.RawMessage(form.Get("blocks"))
+	none := len(blocks) == 0 || string(blocks) == "[]"
 	switch {
-	case form.Get("text") == "" && len(blocks) == 0:
+	case form.Get("text") == "" && none:
 		return nil, refuse("no_text")
 	case utf8.RuneCountInString(form.Get("text")) > limit:
 		return nil, refuse("msg_too_long")
-	case len(blocks) == 0:
-		return nil, nil
+	case none:
+		return blocks, nil
 	case !json.Valid(blocks) || !bytes.HasPrefix(bytes.TrimSpace(blocks), []byte("[")):
 		return nil, refuse("invalid_blocks_format")
 	}
@@ -214,7 +215,7 @@ func (s *Slack) update(form url.Values) (map[string]any, *refusal) {
 	return map[string]any{"channel": m.Channel, "ts": m.TS, "text": m.Text}, nil
 }
 
-// edit puts other words into a message; without blocks it keeps its own.
+// edit puts other words into a message; without blocks it keeps its own, with an empty list it loses them.
 func (s *Slack) edit(m *Message, words string, blocks json.RawMessage) {
 	m.Text = words
 	if len(blocks) > 0 {

@@ -254,7 +254,7 @@ func (s *Slack) put(m *Message) *Message {
 
 // Seen is all that a person reads of a message, a line for each text and button; without blocks, its text.
 func (m Message) Seen() string {
-	if len(m.Blocks) == 0 {
+	if len(m.Blocks) == 0 || string(m.Blocks) == "[]" {
 		return m.Text
 	}
 	var blocks []*block
