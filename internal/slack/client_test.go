@@ -26,20 +26,20 @@ func talk() (*slacktest.Slack, *client) {
 	return s, newClient(Options{BotToken: slacktest.BotToken, AppToken: slacktest.AppToken, Client: s.Client()})
 }
 
-func plain(words string) Message {
+func saying(words string) Message {
 	return Message{Text: words, Blocks: []api.Block{api.NewSectionBlock(api.NewTextBlockObject(api.MarkdownType, words, false, false), nil, nil)}}
 }
 
 func TestClientSays(t *testing.T) {
 	s, c := talk()
-	ts, err := c.post(t.Context(), deploysChannel, "", plain("one"))
+	ts, err := c.post(t.Context(), deploysChannel, "", saying("one"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.post(t.Context(), deploysChannel, ts, plain("reply")); err != nil {
+	if _, err := c.post(t.Context(), deploysChannel, ts, saying("reply")); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.update(t.Context(), deploysChannel, ts, plain("two")); err != nil {
+	if err := c.update(t.Context(), deploysChannel, ts, saying("two")); err != nil {
 		t.Fatal(err)
 	}
 	all := s.Messages(deploysChannel)
@@ -72,15 +72,15 @@ func TestClientErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, c := talk()
-			ts, err := c.post(t.Context(), deploysChannel, "", plain("one"))
+			ts, err := c.post(t.Context(), deploysChannel, "", saying("one"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			tt.before(s)
 			if tt.edit {
-				err = c.update(t.Context(), deploysChannel, ts, plain("two"))
+				err = c.update(t.Context(), deploysChannel, ts, saying("two"))
 			} else {
-				_, err = c.post(t.Context(), deploysChannel, "", plain("two"))
+				_, err = c.post(t.Context(), deploysChannel, "", saying("two"))
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("%v, want %s that is %v", err, tt.want, tt.is)
@@ -95,7 +95,7 @@ func TestClientErrors(t *testing.T) {
 // TestClientFallsBackToText: what Slack refuses as blocks it gets as text.
 func TestClientFallsBackToText(t *testing.T) {
 	s, c := talk()
-	broken := plain("fine")
+	broken := saying("fine")
 	broken.Blocks = append(broken.Blocks, api.NewSectionBlock(api.NewTextBlockObject(api.MarkdownType, strings.Repeat("a", 3001), false, false), nil, nil))
 	ts, err := c.post(t.Context(), deploysChannel, "", broken)
 	if err != nil {
@@ -118,12 +118,12 @@ func TestClientWaits(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := c.post(short, deploysChannel, "", plain("one"))
+		_, err := c.post(short, deploysChannel, "", saying("one"))
 		var limit *limited
 		if !errors.As(err, &limit) || limit.after != 30*time.Second || time.Since(began) != 0 {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
-		if _, err = c.post(t.Context(), deploysChannel, "", plain("one")); err != nil || time.Since(began) != 30*time.Second {
+		if _, err = c.post(t.Context(), deploysChannel, "", saying("one")); err != nil || time.Since(began) != 30*time.Second {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 		if n := len(s.Calls()); n != 2 {
@@ -136,16 +136,16 @@ func TestClientResponds(t *testing.T) {
 	s, c := talk()
 	link := s.Command(slacktest.User{ID: "U1"}, deploysChannel, "/deploy", "").Form.Get("response_url")
 	for range 5 {
-		if err := c.respond(t.Context(), link, false, plain("for you")); err != nil {
+		if err := c.respond(t.Context(), link, false, saying("for you")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err := c.respond(t.Context(), link, false, plain("for you"))
+	err := c.respond(t.Context(), link, false, saying("for you"))
 	if !errors.Is(err, errGone) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("the sixth time: %v", err)
 	}
 	s.SetDown(true)
-	if err := c.respond(t.Context(), link, false, plain("for you")); err == nil || strings.Contains(err.Error(), "secret") {
+	if err := c.respond(t.Context(), link, false, saying("for you")); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("while Slack is away: %v", err)
 	}
 	s.SetDown(false)
@@ -153,7 +153,7 @@ func TestClientResponds(t *testing.T) {
 	link = s.Press(slacktest.User{ID: "U1"}, m, slacktest.Button{ActionID: "x"}).Form.Get("payload")
 	link = link[strings.Index(link, "https://hooks"):]
 	link = link[:strings.Index(link, `"`)]
-	if err := c.respond(t.Context(), link, true, plain("other")); err != nil || s.Messages(deploysChannel)[0].Seen() != "other" {
+	if err := c.respond(t.Context(), link, true, saying("other")); err != nil || s.Messages(deploysChannel)[0].Seen() != "other" {
 		t.Errorf("%v %+v", err, s.Messages(deploysChannel)[0])
 	}
 	if err := c.respond(t.Context(), link, false, Message{}); err != nil || len(s.Messages(deploysChannel)) != 4 {
@@ -172,7 +172,7 @@ func TestClientCallsNobodyElse(t *testing.T) {
 		"", "http://hooks.slack.com/commands/1", "https://hooks.slack.com.evil.org/", "https://evil.org/hooks.slack.com", "https://hooks.slack.com:8443/x",
 		"https://hooks.slack.com@evil.org/", "https://u:p@hooks.slack.com/", "https://127.0.0.1/", "http://169.254.169.254/latest/meta-data", "file:///etc/passwd", "//hooks.slack.com/x", "https://slack.com/api/chat.postMessage", "%",
 	} {
-		if err := c.respond(t.Context(), link, false, plain("x")); err == nil || called {
+		if err := c.respond(t.Context(), link, false, saying("x")); err == nil || called {
 			t.Errorf("%q was called", link)
 		}
 	}
@@ -185,14 +185,14 @@ func TestClientFollowsNobody(t *testing.T) {
 		hosts = append(hosts, r.URL.Host)
 		return &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"https://evil.org/"}}, Body: http.NoBody, Request: r}, nil
 	})}})
-	if err := c.respond(t.Context(), "https://hooks.slack.com/x", false, plain("x")); err == nil || len(hosts) != 1 {
+	if err := c.respond(t.Context(), "https://hooks.slack.com/x", false, saying("x")); err == nil || len(hosts) != 1 {
 		t.Errorf("%v, called %v", err, hosts)
 	}
 	read := 0
 	c = newClient(Options{BotToken: "xoxb", Client: &http.Client{Transport: tripper(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: endless{&read}, Request: r}, nil
 	})}})
-	if _, err := c.post(t.Context(), deploysChannel, "", plain("x")); err == nil || read > 2*maxAnswer {
+	if _, err := c.post(t.Context(), deploysChannel, "", saying("x")); err == nil || read > 2*maxAnswer {
 		t.Errorf("%v after %d bytes", err, read)
 	}
 }

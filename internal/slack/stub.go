@@ -1,0 +1,4 @@
+package slack
+
+// Door is made elsewhere.
+type Door struct{ Options }
