@@ -185,7 +185,7 @@ func (t telling) probeWords(kind string, p *deploys.Probe) string {
 	switch {
 	case p.Answer == "" || p.Fails == 0:
 		return says + " has not passed yet"
-	case kind == "startup" && p.Threshold > 1:
+	case kind == "startup" && p.Threshold > 1 && p.Fails <= p.Threshold:
 		return says + fmt.Sprintf(" gave %s, at least %d of %d tries", t.voice.text(p.Answer, 200), p.Fails, p.Threshold)
 	case p.Fails == 1:
 		return says + " gave " + t.voice.text(p.Answer, 200) + ", at least once"
