@@ -3,258 +3,258 @@ package slack
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"deployportal/internal/deploys"
-	"deployportal/internal/errs"
-	"deployportal/web/templates"
+	"deployportal/internal/slack/slacktest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
-var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-
-const portalURL = links("https://portal.example.org")
-
-func commitOf(sha, subject string) deploys.Commit {
-	return deploys.Commit{SHA: sha, Subject: subject, Author: "Ana Lima", At: noon.Add(-time.Hour)}
-}
-
-func versionOf(tag string) deploys.Version {
-	return deploys.Version{Tag: tag, Digest: "sha256:" + strings.Repeat(tag[:1], 64), Images: map[string]string{"api": "git.example.org/acme/api:" + tag}, Healthy: true}
-}
-
-// planOffer is a plan of a deploy as it should be.
-func planOffer() offer {
-	to := sha("abc1234")
-	return offer{
-		facts: facts{app: deploys.App{Target: apiProd, Git: "acme/api", Workload: "api", Namespace: "honeydue"}, running: versionOf(sha("fed9876")),
-			rollout: deploys.Rollout{Exists: true, Desired: 3}},
-		env: Env{Name: "prod", Confirm: true}, request: deploys.Request{Target: apiProd, Image: to}, to: versionOf(to),
-		commit: commitOf(to, "Sign people out when their role is lost"),
-		between: deploys.Range{Total: 7, Ahead: []deploys.Commit{commitOf(to, "Sign people out when their role is lost"), commitOf(sha("1111111"), "Escape <!channel> & others"),
-			commitOf(sha("2222222"), "Add an index"), commitOf(sha("3333333"), "Say what is wrong"), commitOf(sha("4444444"), "Fewer words"), commitOf(sha("5555555"), "More tests")}},
-		checks: []deploys.Check{
-			{Name: "direction", Finding: deploys.Warn, Sentence: "It goes back: 1 commit that run now will be gone.", Fix: "Deploy a newer image."},
-			{Name: "room", Finding: deploys.NotChecked, Sentence: "Could not ask the cluster about free room."},
-			{Name: "ci", Finding: deploys.Pass, Sentence: "4 checks passed for abc1234."},
-			{Name: "migrations", Finding: deploys.Pass, Sentence: "None of these commits touches a migration."},
-			{Name: "image", Finding: deploys.Pass, Sentence: "The registry has it."}, {Name: "ports", Finding: deploys.Pass, Sentence: "Ports are as before."}},
-		asker: "ana", plan: strings.Repeat("0f", 16), expires: noon.Add(planStands),
+// golden compares a message with its file, which holds only what Slack takes.
+func golden(t *testing.T, name string, m Message) {
+	t.Helper()
+	var got bytes.Buffer
+	e := json.NewEncoder(&got)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(map[string]any{"text": m.Text, "blocks": m.Blocks}); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func planBlocked() offer {
-	o := planOffer()
-	o.plan = ""
-	o.checks = append(o.checks, deploys.Check{Name: "references", Finding: deploys.Block, Sentence: "Secret db has no key URL.", Fix: "Add it."})
-	o.active = &deploys.Deploy{ID: 41, ActorName: "ben", To: versionOf(sha("1111111"))}
-	o.locks = []deploys.Lock{{Scope: deploys.Scope{Env: "prod"}, OwnerName: "cleo", Reason: "black <friday>", Created: noon.Add(-time.Hour), Expires: noon.Add(time.Hour)}}
-	o.mark = &deploys.BadImage{Tag: o.to.Tag, ActorName: "ben", At: noon.Add(-2 * time.Hour), Reason: "it leaks"}
-	o.judge()
-	return o
-}
-
-func planLook() offer {
-	o := planOffer()
-	o.plan, o.asker, o.only = "", "", linkFirst
-	o.unread = "Which commits come and go is not known: Gitea did not answer in time."
-	return o
-}
-
-func planBack() offer {
-	o := planOffer()
-	o.request = deploys.Request{Target: apiProd, Return: &deploys.ReturnTo{Deploy: 40}, Reason: "payments fail"}
-	o.between = deploys.Range{Behind: 1, Lost: []deploys.Commit{commitOf(sha("fed9876"), "Pay in parts")}}
-	o.locks = []deploys.Lock{{Scope: deploys.Scope(apiProd), OwnerName: "cleo", Reason: "a freeze", Created: noon.Add(-time.Hour)}}
-	o.checks = nil
-	return o
-}
-
-func statusFacts() []facts {
-	app := func(t deploys.Target) deploys.App { return deploys.App{Target: t, Workload: t.App} }
-	running := versionOf(sha("fed9876"))
-	healthy := deploys.Rollout{Exists: true, Desired: 3, Ready: 3, Available: 3, Updated: 3, Replicas: 3}
-	return []facts{
-		{app: app(apiProd), running: running, rollout: healthy, latest: deploys.Deploy{ID: 40, Status: deploys.Succeeded, To: running, ActorName: "ana", Finished: noon},
-			locks: []deploys.Lock{{Scope: deploys.Scope(apiProd), OwnerName: "cleo", Reason: "a freeze", Created: noon}}},
-		{app: app(apiStaging), running: running, rollout: deploys.Rollout{Exists: true, Desired: 2, Ready: 1, Replicas: 3},
-			active: &deploys.Deploy{ID: 41, Status: deploys.Running, ActorName: "ben", To: versionOf(sha("1111111"))},
-			change: &deploys.OutsideChange{Manager: "kubectl-set", At: noon, To: running, Open: true}},
-		{app: app(adminProd), running: versionOf(sha("2222222")), trouble: errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC.")},
-		{app: app(deploys.Target{App: "worker", Env: "prod"}), trouble: errs.New(errs.Unavailable, "The portal may not list pods in honeydue.")},
-		{app: app(deploys.Target{App: "gone", Env: "prod"})},
-		{app: app(deploys.Target{App: "idle", Env: "prod"}), running: running, rollout: deploys.Rollout{Exists: true}},
+	for _, wrong := range slacktest.Validate(got.Bytes()) {
+		t.Errorf("Slack would refuse it: %s", wrong)
 	}
-}
-
-func imageList() images {
-	return images{app: deploys.App{Target: apiProd}, envs: []string{"prod", "staging"}, runs: map[string][]string{sha("fed9876"): {"prod", "staging"}}, bad: map[string]bool{sha("2222222"): true},
-		list: deploys.List{Images: []deploys.Listed{
-			{Tag: sha("abc1234"), Pushed: noon, Commit: commitOf(sha("abc1234"), "Sign people out when their role is lost")},
-			{Tag: sha("2222222"), Pushed: noon.Add(-time.Hour), Commit: commitOf(sha("2222222"), "Escape <!channel> & others")},
-			{Tag: sha("fed9876"), Pushed: noon.Add(-2 * time.Hour)}}},
-		about: deploys.About{CI: map[string]deploys.CI{sha("abc1234"): {State: deploys.CISuccess}, sha("2222222"): {State: deploys.CIFailure}}}}
-}
-
-func imageListOld() images {
-	l := imageList()
-	l.list.Err, l.list.Fetched = errs.New(errs.Unavailable, "Gitea cannot be reached."), noon.Add(-30*time.Minute)
-	for range 20 {
-		l.list.Images = append(l.list.Images, deploys.Listed{Tag: sha("3333333")})
-	}
-	return l
-}
-
-func pastDeploys() []deploys.Deploy {
-	return []deploys.Deploy{
-		{ID: 42, Target: apiProd, Kind: deploys.KindRollback, Status: deploys.Running, To: versionOf(sha("fed9876")), ActorName: "portal:auto", Created: noon},
-		{ID: 41, Target: apiProd, Kind: deploys.KindDeploy, Status: deploys.Failed, To: versionOf(sha("abc1234")), ActorName: "ana", Created: noon.Add(-time.Hour),
-			Sentence: "Pod api-7d9 does not start: the image has no <entrypoint>."},
-		{ID: 40, Target: apiStaging, Kind: deploys.KindRestart, Status: deploys.Succeeded, To: versionOf(sha("fed9876")), ActorName: "ben", Created: noon.Add(-2 * time.Hour),
-			Sentence: "3 of 3 pods run it."}}
-}
-
-// messages are all kinds of message that answer a command or a press.
-func messages() map[string]Message {
-	apps := []deploys.App{{Target: apiProd}, {Target: apiStaging}, {Target: adminProd}}
-	d := deploys.Deploy{ID: 42, Target: apiProd, Kind: deploys.KindDeploy, To: versionOf(sha("abc1234"))}
-	back := d
-	back.Kind = deploys.KindRollback
-	return map[string]Message{
-		"plan": sayPlan(planOffer(), portalURL), "plan_without_links": sayPlan(planOffer(), ""), "plan_blocked": sayPlan(planBlocked(), portalURL),
-		"plan_look": sayPlan(planLook(), portalURL), "plan_rollback": sayPlan(planBack(), portalURL),
-		"choices": sayChoices(apps[0], ambiguous{"abc1", imageList().list.Images}),
-		"begun":   sayBegun(d, portalURL), "begun_rollback": sayBegun(back, portalURL), "looking": sayLooking("api abc123 to prod"),
-		"sorry": saySorry(errs.New(errs.Conflict, "api in prod does not run what you were shown <now>."), "0123456789abcdef"), "sorry_internal": saySorry(errors.New("disk"), "0123456789abcdef"),
-		"home": sayHome(apps), "home_empty": sayHome(nil), "help": sayHelp(), "status": sayStatus(statusFacts(), portalURL), "status_one": sayStatus(statusFacts()[:1], portalURL),
-		"status_empty": sayStatus(nil, portalURL), "images": sayImages(imageList(), portalURL), "images_old": sayImages(imageListOld(), portalURL),
-		"images_none": sayImages(images{app: apps[0], envs: []string{"prod"}}, portalURL), "log": sayLog(apps[:2], pastDeploys(), portalURL), "log_none": sayLog(apps[:1], nil, portalURL),
-	}
-}
-
-func TestGolden(t *testing.T) {
-	for name, m := range messages() {
-		var got bytes.Buffer
-		enc := json.NewEncoder(&got)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		must(t, enc.Encode(map[string]any{"text": m.Text, "blocks": m.Blocks}))
-		file := filepath.Join("testdata", "say_"+name+".json")
-		if *update {
-			must(t, os.WriteFile(file, got.Bytes(), 0o644))
-		}
-		want, err := os.ReadFile(file)
-		must(t, err)
-		if !bytes.Equal(want, got.Bytes()) {
-			t.Errorf("%s (-update, then read it):\n%s", file, got.String())
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("%s is another (write it with -update):\n%s", path, got.String())
+	}
 }
 
-// TestLinks: what messages link to are pages of the portal.
-func TestLinks(t *testing.T) {
-	app := deploys.Target{App: "a/b", Env: "prod 1"}
-	for got, want := range map[string]string{
-		portalURL.deploy(42): templates.DeployURL(42),
-		portalURL.app(app):   templates.AppURL("prod 1", "a/b"),
-		portalURL.confirm(deploys.Request{Target: app, Image: "abc1234"}):                     templates.ConfirmURL("prod 1", "a/b", "abc1234", 0),
-		portalURL.confirm(deploys.Request{Target: app, Return: &deploys.ReturnTo{Deploy: 7}}): templates.RollbackURL("prod 1", "a/b", 7, 0),
-		portalURL.confirm(deploys.Request{Target: app, Return: &deploys.ReturnTo{Change: 9}}): templates.UndoURL("prod 1", "a/b", 9),
+var tenPast = time.Date(2026, 11, 24, 2, 10, 0, 0, time.UTC)
+
+// version is a good one, by its tag.
+func version(tag string) deploys.Version {
+	return deploys.Version{Repository: "git.example.org/acme/api", Tag: tag, Digest: "sha256:" + strings.Repeat(tag[:1], 64), Healthy: true,
+		Images: map[string]string{"api": "git.example.org/acme/api:" + tag}}
+}
+
+// rollingOut is a deploy whose one new pod of three is ready, another starts and the third is pulled.
+func rollingOut() telling {
+	pod := func(name, rs string, ready bool, c deploys.Container) deploys.Pod {
+		c.Name, c.Ready = "api", ready
+		return deploys.Pod{Name: rs + "-" + name, ReplicaSet: rs, Node: "node-1", Phase: "Running", Scheduled: tenPast, Ready: ready, Containers: []deploys.Container{c}}
+	}
+	up := deploys.Container{State: "running", Started: true}
+	r := &deploys.Rollout{Exists: true, Generation: 2, ObservedGeneration: 2, Desired: 3, Updated: 3, Replicas: 5, Ready: 3, Available: 3,
+		ReplicaSets: []deploys.ReplicaSet{{Name: "api-6564f47bdf", Template: "new"}, {Name: "api-55b9c8d7f4", Template: "old"}},
+		Pods: []deploys.Pod{
+			pod("7f8c9", "api-6564f47bdf", true, up),
+			pod("kx2vp", "api-6564f47bdf", false, deploys.Container{State: "running", Startup: &deploys.Probe{Ask: "GET /health on port 8000", Threshold: 30, Fails: 12, Answer: "HTTP 503"}}),
+			pod("q9zzt", "api-6564f47bdf", false, deploys.Container{State: "waiting", Reason: "ContainerCreating", PullStart: tenPast}),
+			pod("aaaaa", "api-55b9c8d7f4", true, up), pod("bbbbb", "api-55b9c8d7f4", true, up),
+		}}
+	return telling{subject: "Answer slowly at first", back: "0000001", at: "https://deploy.example.org", voice: voice{},
+		app: deploys.App{Target: inProd, Stability: 30 * time.Second},
+		deploy: deploys.Deploy{ID: 7, Target: inProd, Kind: deploys.KindDeploy, Status: deploys.Running, From: version("0000001"), To: version("abc1234def"),
+			ActorID: "user:1", ActorName: "ana", Source: "slack", Created: tenPast, Patched: tenPast.Add(time.Second), Generation: 2, Template: "new", Rollout: r}}
+}
+
+// rolledOutFully is the same with all new pods ready and no old one.
+func rolledOutFully() telling {
+	t := rollingOut()
+	r := t.deploy.Rollout
+	r.Pods = r.Pods[:3]
+	for i := range r.Pods {
+		r.Pods[i].Ready = true
+		r.Pods[i].Containers[0] = deploys.Container{Name: "api", State: "running", Started: true, Ready: true}
+	}
+	r.Replicas = 3
+	return t
+}
+
+// crashed is a deploy that failed by a crash loop.
+func crashed() telling {
+	t := rollingOut()
+	d := &t.deploy
+	d.Status, d.Finished = deploys.Failed, tenPast.Add(3*time.Minute+5*time.Second)
+	d.Rollout.Pods = d.Rollout.Pods[1:]
+	d.Sentence = "Container api of pod kx2vp ended with exit code 1 and was started again 3 times. It said: panic: postgres://api:hunter2@db/api: password authentication failed."
+	d.Cause = &deploys.Cause{Title: "Crash loop", Sentence: d.Sentence, Advice: "Read the log, correct the app or its configuration, and deploy again.", Pod: "api-6564f47bdf-kx2vp", Container: "api",
+		Evidence: []deploys.Evidence{
+			{Kind: deploys.FromCluster, At: tenPast.Add(2 * time.Minute), Text: "ended with exit code 1 the end of the log: token s3cr3t-t0ken"},
+			{Kind: deploys.FromProbe, At: tenPast.Add(time.Minute), Text: "GET /health on port 8000: connection refused"},
+			{Kind: deploys.FromLog, Text: "starting with token s3cr3t-t0ken <!channel>"},
+			{Kind: deploys.FromLog, Text: "panic: postgres://api:hunter2@db/api: password authentication failed ```"},
+			{Kind: deploys.FromTemplate, Text: "env DATABASE_URL of container api: other value"},
+		}}
+	d.Note = deploys.NotRolledBack + "migrations/7.sql was touched between 0000001 and abc1234, and that may be a migration."
+	return t
+}
+
+func with(t telling, change func(*telling)) telling {
+	change(&t)
+	return t
+}
+
+// kinds is every kind of message that a deploy has in a channel.
+func kinds() map[string]telling {
+	smoke := func(good, bad int) *deploys.Smoke {
+		s := &deploys.Smoke{Probes: []deploys.SmokeProbe{{URL: "https://api.example.org/health", Requests: 20}}, Began: tenPast.Add(time.Minute)}
+		for i := range good + bad {
+			r := deploys.SmokeResult{N: i, Took: 40 * time.Millisecond, Status: 200}
+			if i >= good {
+				r.Fault, r.Status = "HTTP 502", 502
+			}
+			s.Results = append(s.Results, r)
+		}
+		return s
+	}
+	automatic := func(t *telling) {
+		t.deploy = deploys.Deploy{ID: 8, Target: inProd, Kind: deploys.KindRollback, Status: t.deploy.Status, RollbackOf: 7, From: t.deploy.To, To: t.deploy.From,
+			ActorID: "portal:auto", ActorName: "portal:auto", Source: "system", Reason: "Deploy 7 failed: Crash loop", Created: tenPast, Patched: tenPast, Template: "old", Rollout: t.deploy.Rollout}
+		t.subject = "Count users"
+	}
+	return map[string]telling{
+		"live-pending":  with(rollingOut(), func(t *telling) { t.deploy.Status, t.deploy.Patched = deploys.Pending, time.Time{} }),
+		"live-starting": with(rollingOut(), func(t *telling) { t.deploy.Patched = time.Time{} }),
+		"live-rolling":  rollingOut(),
+		"live-trouble": with(rollingOut(), func(t *telling) {
+			t.deploy.Causes = []deploys.Cause{{Title: "No node takes the pod", Sentence: "Pod q9zzt waits for a node: 0/3 nodes are available: 3 Insufficient memory.",
+				Advice: "Free or add capacity, or correct the pod's requests, node selector or tolerations."}}
+		}),
+		"live-holding": rolledOutFully(),
+		"live-smoke":   with(rolledOutFully(), func(t *telling) { t.deploy.Smoke = smoke(11, 1) }),
+		"live-unknown": with(rollingOut(), func(t *telling) {
+			t.deploy.Rollout.StaleSince, t.deploy.Rollout.StaleWhy = tenPast, "The cluster cannot be reached since 02:10 UTC."
+		}),
+		"live-stuck": with(rollingOut(), func(t *telling) { t.deploy.Trouble = "The outcome cannot be written: the disk is full." }),
+		"live-succeeded": with(rolledOutFully(), func(t *telling) {
+			t.deploy.Status, t.deploy.Finished, t.deploy.Sentence = deploys.Succeeded, tenPast.Add(62*time.Second), "3 of 3 pods run abc1234 and stayed well for 30 s."
+		}),
+		"live-succeeded-smoke": with(rolledOutFully(), func(t *telling) {
+			t.deploy.Status, t.deploy.Finished, t.deploy.Sentence = deploys.Succeeded, tenPast.Add(35*time.Minute), "3 of 3 pods run abc1234 and stayed well for 30 s."
+			t.deploy.Smoke = smoke(20, 0)
+			t.deploy.Note = t.deploy.Smoke.Note(t.deploy.To)
+		}),
+		"live-succeeded-unproven": with(rolledOutFully(), func(t *telling) {
+			t.deploy.Status, t.deploy.Finished, t.deploy.Sentence = deploys.Succeeded, tenPast.Add(time.Minute), "3 of 3 pods run abc1234 and stayed well for 30 s."
+			t.deploy.Note = "digest pinned, not proven: the registry could not tell what image the node reports"
+		}),
+		"live-failed": crashed(),
+		"live-failed-logs": with(crashed(), func(t *telling) {
+			t.voice = newVoice(Options{Secrets: []string{"s3cr3t-t0ken\n"}}, Env{Logs: true})
+		}),
+		"live-failed-answered": with(crashed(), func(t *telling) {
+			t.deploy.Note = ""
+			t.answered, t.answer = true, &deploys.Deploy{ID: 8, Status: deploys.Running, To: version("0000001")}
+		}),
+		"live-failed-back": with(crashed(), func(t *telling) {
+			t.deploy.Note = ""
+			t.answered, t.answer = true, &deploys.Deploy{ID: 8, Status: deploys.Succeeded, To: version("0000001")}
+		}),
+		"live-failed-no-way-back": with(crashed(), func(t *telling) { t.back, t.at = "", "" }),
+		"live-errored": with(rollingOut(), func(t *telling) {
+			t.deploy.Status, t.deploy.Patched, t.deploy.Finished, t.deploy.Sentence = deploys.Errored, time.Time{}, tenPast.Add(time.Second), "The portal may not patch deployments in honeydue."
+		}),
+		"live-superseded": with(rollingOut(), func(t *telling) {
+			t.deploy.Status, t.deploy.Finished, t.deploy.Sentence = deploys.Superseded, tenPast.Add(time.Minute), "kubectl-set changed the workload at 02:10:55 UTC."
+		}),
+		"live-rollback": with(rollingOut(), automatic),
+		"live-rollback-succeeded": with(with(rolledOutFully(), automatic), func(t *telling) {
+			t.deploy.Status, t.deploy.Sentence, t.deploy.Finished = deploys.Succeeded, "3 of 3 pods run 0000001 and stayed well for 30 s.", tenPast.Add(time.Minute)
+		}),
+		"live-restart": with(rollingOut(), func(t *telling) {
+			t.deploy.Kind, t.deploy.Source, t.deploy.Reason = deploys.KindRestart, "web", "stuck <!here> `x` & more"
+		}),
+		"live-adopted": with(rollingOut(), func(t *telling) {
+			t.deploy.Kind, t.deploy.Status, t.deploy.Rollout = deploys.KindAdopt, deploys.Succeeded, nil
+			t.deploy.Finished, t.deploy.Sentence = tenPast, "What kubectl-set brought at 02:05 UTC is meant to run from now on."
+		}),
+	}
+}
+
+// TestLiveGolden holds the message of a deploy, in each state, to its file and to what Slack takes.
+func TestLiveGolden(t *testing.T) {
+	for name, k := range kinds() {
+		t.Run(name, func(t *testing.T) { golden(t, name, sayLive(k)) })
+	}
+}
+
+// TestDetailsGolden holds what stands in the thread to its file, with and without log lines.
+func TestDetailsGolden(t *testing.T) {
+	events := []deploys.Event{
+		{At: tenPast, Kind: deploys.EventStep, Text: "ana asked for abc1234 in Slack"},
+		{At: tenPast.Add(time.Second), Kind: deploys.EventRollout},
+		{At: tenPast.Add(2 * time.Second), Kind: deploys.EventPod, Text: "kx2vp scheduled on node-1"},
+		{At: tenPast.Add(40 * time.Second), Kind: deploys.EventTrouble, Text: "kx2vp ended with exit code 1 after 30 s"},
+		{At: tenPast.Add(3 * time.Minute), Kind: deploys.EventStep, Text: "failed: " + crashed().deploy.Sentence},
+	}
+	golden(t, "thread", sayDetails(crashed(), events))
+	golden(t, "thread-logs", sayDetails(kinds()["live-failed-logs"], events))
+	var many []deploys.Event
+	for range 200 {
+		many = append(many, deploys.Event{At: tenPast, Text: strings.Repeat("<&>", 200)})
+	}
+	long := kinds()["live-failed-logs"]
+	for range 30 {
+		long.deploy.Cause.Evidence = append(long.deploy.Cause.Evidence, deploys.Evidence{Kind: deploys.FromLog, Text: strings.Repeat("<&>", 300)},
+			deploys.Evidence{Kind: deploys.FromTemplate, Text: strings.Repeat("<&>", 300)}, deploys.Evidence{Kind: deploys.FromProbe, Text: strings.Repeat("&", 3000)})
+	}
+	golden(t, "thread-long", sayDetails(long, many))
+}
+
+// TestNothingSecret: no message tells a log line where that is not allowed, nor ever a secret or a password.
+func TestNothingSecret(t *testing.T) {
+	for _, logs := range []bool{false, true} {
+		k := with(crashed(), func(t *telling) {
+			t.voice = newVoice(Options{Secrets: []string{"s3cr3t-t0ken", "\n", "a"}}, Env{Logs: logs})
+		})
+		text, err := json.Marshal([]Message{sayLive(k), sayDetails(k, []deploys.Event{{At: tenPast, Text: "failed: " + k.deploy.Sentence}})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"s3cr3t", "hunter2"} {
+			if bytes.Contains(text, []byte(secret)) {
+				t.Errorf("logs %v: %s is told", logs, secret)
+			}
+		}
+		for _, line := range []string{"password authentication failed", "starting with token"} {
+			if bytes.Contains(text, []byte(line)) != logs {
+				t.Errorf("logs %v: the line %q is told: %v", logs, line, !logs)
+			}
+		}
+	}
+}
+
+func TestMask(t *testing.T) {
+	v := newVoice(Options{Secrets: []string{"-----BEGIN KEY-----\nMIIEvQ==\n-----END KEY-----\n", "pass", "passphrase", "abc"}}, Env{Logs: true})
+	for in, want := range map[string]string{
+		"key MIIEvQ== read":                             "key ••• read",
+		"passphrase=pass":                               "•••=•••",
+		"abc stands everywhere by chance":               "abc stands everywhere by chance",
+		"redis://:p@ss/w0rd@cache:6379/0 down":          "redis://•••@cache:6379/0 down",
+		"https://token@git.example.org/x":               "https://•••@git.example.org/x",
+		"mail ana@example.org":                          "mail ana@example.org",
+		"http://a/b and postgres://u:p@h/d, x@y":        "http://a/b and postgres://•••@h/d, x@y",
+		"https://git.example.org/x?mail=a 7@b":          "https://git.example.org/x?mail=a 7@b",
+		"it said: nothing. It said: and it may be told": "it said: nothing. It said: and it may be told",
 	} {
-		if got != string(portalURL)+want {
-			t.Errorf("%s is not %s", got, want)
+		if got := v.clear(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
 		}
-	}
-}
-
-// TestHostile: whatever others wrote, no message mentions anybody, breaks its marks or is longer than Slack takes.
-func TestHostile(t *testing.T) {
-	evil := strings.Repeat("<!channel> <@U1> <https://evil.example|x> & ` * \u202e", 200)
-	o := planBlocked()
-	o.commit = deploys.Commit{SHA: evil, Subject: evil, Author: evil}
-	o.between = deploys.Range{Total: 100, Behind: 100}
-	for range 50 {
-		o.between.Ahead = append(o.between.Ahead, o.commit)
-		o.between.Lost = append(o.between.Lost, o.commit)
-		o.checks = append(o.checks, deploys.Check{Finding: deploys.Warn, Sentence: evil, Fix: evil})
-	}
-	o.to.Tag, o.running.Tag, o.asker, o.only, o.request.Reason, o.app.App, o.plan = evil, evil, evil, evil, evil, evil, strings.Repeat("a", 32)
-	l := imageList()
-	l.runs, l.app.App = map[string][]string{evil: {evil, evil}}, evil
-	for range 40 {
-		l.list.Images = append([]deploys.Listed{{Tag: evil, Commit: o.commit}}, l.list.Images...)
-	}
-	known := statusFacts()
-	for range 100 {
-		f := known[1]
-		f.app.App, f.active.ActorName, f.change.Manager, f.locks = evil, evil, evil, planBlocked().locks
-		f.locks[0].Reason = evil
-		known = append(known, f)
-	}
-	past := pastDeploys()
-	past[0].Sentence, past[0].ActorName, past[0].Target.App = evil, evil, evil
-	var apps []deploys.App
-	for range 100 {
-		apps = append(apps, deploys.App{Target: deploys.Target{App: evil, Env: evil}}, deploys.App{Target: apiProd})
-	}
-	for name, m := range map[string]Message{"plan": sayPlan(o, portalURL), "images": sayImages(l, portalURL), "status": sayStatus(known, portalURL), "log": sayLog(apps, past, portalURL),
-		"home": sayHome(apps), "sorry": saySorry(errs.New(errs.Invalid, "%s", evil), "1"), "choices": sayChoices(apps[0], ambiguous{evil, l.list.Images}),
-		"looking": sayLooking("api abc123 to " + strings.ReplaceAll(evil, " ", "")), "begun": sayBegun(past[0], portalURL)} {
-		if len(m.Blocks) > 50 || m.Text == "" {
-			t.Errorf("%s: %d blocks, text %q", name, len(m.Blocks), m.Text)
-		}
-		checkText(t, name, "text", m.Text, 4000)
-		raw, err := json.Marshal(m.Blocks)
-		must(t, err)
-		var blocks any
-		must(t, json.Unmarshal(raw, &blocks))
-		checkTexts(t, name, blocks)
-	}
-}
-
-// checkTexts looks at every text of a message.
-func checkTexts(t *testing.T, name string, v any) {
-	t.Helper()
-	switch v := v.(type) {
-	case []any:
-		for _, v := range v {
-			checkTexts(t, name, v)
-		}
-	case map[string]any:
-		text, _ := v["text"].(string)
-		switch v["type"] {
-		case "mrkdwn":
-			checkText(t, name, "mrkdwn", text, 3000)
-		case "plain_text": // nothing is a mark there
-			if n := utf8.RuneCountInString(text); n == 0 || n > 300 || strings.Contains(text, "\u202e") {
-				t.Errorf("%s: a plain text of %d characters: %q", name, n, text)
-			}
-		case "header":
-			if n := utf8.RuneCountInString(v["text"].(map[string]any)["text"].(string)); n > 150 {
-				t.Errorf("%s: a header of %d characters", name, n)
-			}
-		}
-		for _, v := range v {
-			checkTexts(t, name, v)
-		}
-	}
-}
-
-func checkText(t *testing.T, name, kind, text string, most int) {
-	t.Helper()
-	if n := utf8.RuneCountInString(text); n == 0 || n > most {
-		t.Errorf("%s: %s of %d characters", name, kind, n)
-	}
-	ours := strings.NewReplacer("<"+string(portalURL)+"/", "", "<!date^", "").Replace(text)
-	if strings.Contains(ours, "<") || strings.Contains(text, "\u202e") {
-		t.Errorf("%s: %s says %q", name, kind, text)
 	}
 }

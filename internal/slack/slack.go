@@ -54,6 +54,8 @@ type Deploys interface {
 	CheckImage(image string) error
 	Start(context.Context, deploys.Request) (deploys.Deploy, error)
 	Get(ctx context.Context, id int64) (deploys.Deploy, error)
+	Events(ctx context.Context, id, after int64) ([]deploys.Event, error)
+	After(ctx context.Context, id int64, limit int) ([]deploys.Deploy, error)
 	History(ctx context.Context, t deploys.Target, before int64, limit int) ([]deploys.Deploy, error)
 	Active(context.Context) (map[deploys.Target]deploys.Deploy, error)
 	Latest(context.Context) (map[deploys.Target]deploys.Deploy, error)

@@ -24,6 +24,7 @@ import (
 	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/errs"
 	"deployportal/internal/sqlite"
+	"deployportal/internal/testenv"
 	"deployportal/migrations"
 )
 
@@ -74,9 +75,7 @@ func newWorld(t testing.TB) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.svc.Run(ctx) }()
-	for !w.svc.Running() {
-		time.Sleep(time.Millisecond)
-	}
+	testenv.Until(t, time.Minute, "the service runs", w.svc.Running)
 	w.door = w.open()
 	w.end = sync.OnceFunc(func() {
 		w.door.stop()
@@ -372,7 +371,6 @@ type people struct {
 	mu      sync.Mutex
 	linked  map[string]auth.Actor
 	refused []string // "team/channel/user asked: sentence"
-	slow    time.Duration
 }
 
 func newPeople() *people {
