@@ -379,7 +379,10 @@ func newPeople() *people {
 
 const linkFirst = "Link your account first: the portal's account page shows you a code."
 
-func (p *people) SlackActor(_ context.Context, who auth.SlackUser) (auth.Actor, error) {
+func (p *people) SlackActor(ctx context.Context, who auth.SlackUser) (auth.Actor, error) {
+	if ctx.Err() != nil {
+		return auth.Actor{}, ctx.Err()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a, ok := p.linked[who.User]
