@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -55,9 +54,6 @@ func New(o Options) (*Door, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Client == nil {
-		o.Client = &http.Client{Timeout: 10 * time.Second}
 	}
 	d := &Door{Options: o, talk: newClient(o), slots: make(chan struct{}, mostWork)}
 	d.follow = newAnnouncer(o, d.talk)
