@@ -1,4 +1,0 @@
-package slack
-
-// Door is made elsewhere.
-type Door struct{ Options }
