@@ -113,9 +113,9 @@ func (l links) to(path string) string {
 	return string(l) + path
 }
 
-// linked makes words a link, where there is one. The words are escaped.
+// linked makes words a link, where there is one that is no longer than a browser's line. The words are escaped.
 func linked(url, words string) string {
-	if url == "" {
+	if url == "" || len(url) > 1000 {
 		return words
 	}
 	return "<" + url + "|" + words + ">"
