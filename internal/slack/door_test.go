@@ -312,6 +312,11 @@ func TestPanic(t *testing.T) {
 	w := newWorld(t)
 	w.door.Catalog = nil
 	w.says(w.command(anaID, "list api"), "Something went wrong on our side.")
+	w.door.People = nil
+	w.says(w.press(anaID, actionDeploy, strings.Repeat("0", 32)), "Something went wrong on our side.")
+	if s := w.log.String(); strings.Count(s, "slack: panic") != 2 {
+		t.Errorf("the log says %s", s)
+	}
 }
 
 func TestRunEnds(t *testing.T) {
