@@ -244,6 +244,8 @@ func (d *Door) refuse(ctx context.Context, a ask, why error) {
 	if !a.names() {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, noteLimit)
+	defer cancel()
 	if err := d.People.RefuseSlack(ctx, a.who, a.what(), errs.Public(why), a.request); err != nil {
 		d.Log.Error("slack: a refusal is not in the audit log", "request", a.request, "err", err)
 	}
