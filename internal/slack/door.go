@@ -105,11 +105,14 @@ func idOf(kind, id string) bool {
 	return true
 }
 
-// Run follows deploys, and takes away what is over, until ctx ends; then it lets what is under way finish, for 5 seconds
+// Run follows deploys, keeps a connection to Slack where there is an app token, and takes away what is over, until ctx ends; then it lets what is under way finish, for 5 seconds
 // at most. The error is what ended the following of deploys before ctx did.
 func (d *Door) Run(ctx context.Context) error {
 	var side sync.WaitGroup
 	side.Go(func() { d.keepClean(ctx) })
+	if d.AppToken != "" {
+		side.Go(func() { _ = newSocket(d.Options, d.overSocket).run(ctx) }) // it ends with ctx alone
+	}
 	err := d.follow.run(ctx)
 	if ctx.Err() == nil { // commands are answered all the same
 		d.Log.Error("slack: deploys are not followed any more", "err", err)

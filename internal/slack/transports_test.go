@@ -70,7 +70,6 @@ func journey(t *testing.T, overSocket bool) {
 	testenv.Until(t, time.Minute, "the service runs", svc.Running)
 	running(door.Run)
 	if overSocket {
-		running(newSocket(o, door.overSocket).run)
 		testenv.Until(t, time.Minute, "a connection", func() bool { return s.Connected() > 0 })
 	} else {
 		server := httptest.NewServer(door)
