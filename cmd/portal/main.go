@@ -33,6 +33,7 @@ type cli struct {
 	Audit   auditCmd   `cmd:"" help:"Work with the audit log."`
 	Images  imagesCmd  `cmd:"" help:"Tell which images must stay in the registry."`
 	Smoke   smokeCmd   `cmd:"" help:"Send an app's smoke probes now, as the configuration has them. Exit code 1 when they fail."`
+	Slack   slackCmd   `cmd:"" help:"Work with the door in Slack."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -40,6 +40,9 @@ const (
 	SignedIn         = "user.signed_in"
 	SignInRefused    = "user.sign_in_refused"
 	SignedOut        = "user.signed_out"
+	SlackLinked      = "user.slack_linked"
+	SlackUnlinked    = "user.slack_unlinked"
+	SlackRefused     = "slack.refused" // somebody in Slack who is nobody here
 )
 
 // Actor is who did it, stored by value: an entry still names an account that is gone.

@@ -63,13 +63,17 @@ func limited(ctx context.Context, q sqlite.Querier, now time.Time, s limitKey) e
 	if err != nil || wait == 0 {
 		return err
 	}
+	return tooMany(wait, "Too many failed attempts for this name or from this address.")
+}
+
+// tooMany gives errs.TooMany with the time to wait, behind a sentence that says of what there were too many.
+func tooMany(wait time.Duration, sentence string) error {
 	minutes := int((wait + time.Minute - 1) / time.Minute)
 	unit := "minutes"
 	if minutes == 1 {
 		unit = "minute"
 	}
-	return errs.Wrap(&LimitError{RetryAfter: wait}, errs.TooMany,
-		"Too many failed attempts for this name or from this address. Try again in %d %s.", minutes, unit)
+	return errs.Wrap(&LimitError{RetryAfter: wait}, errs.TooMany, "%s Try again in %d %s.", sentence, minutes, unit)
 }
 
 // waitFor gives how long until fewer than limit failures are in the window: until the limit-th newest leaves it.

@@ -195,7 +195,11 @@ func replacePassword(ctx context.Context, tx *sqlite.Tx, id int64, hash string) 
 	return endSessions(ctx, tx, id)
 }
 
+// endSessions ends an account's sessions and takes back the link code that one of them was shown.
 func endSessions(ctx context.Context, tx *sqlite.Tx, id int64) (int64, error) {
+	if err := dropCode(ctx, tx, id); err != nil {
+		return 0, err
+	}
 	res, err := tx.Exec(ctx, `DELETE FROM sessions WHERE account_id = ? -- auth.endSessions`, id)
 	if err != nil {
 		return 0, fmt.Errorf("ending sessions: %w", err)

@@ -67,7 +67,10 @@ func newTally(r Refusal) *tally {
 		r.Actor = anonymous(r.Actor.Source, r.Actor.Addr, r.Actor.RequestID)
 	}
 	t := &tally{Refusal: r, n: 1}
-	if r.Actor.Addr != "" {
+	switch {
+	case r.Actor.Source == "slack":
+		t.addr = r.Actor.Addr // ids that Slack signs for
+	case r.Actor.Addr != "":
 		t.addr = addrKey(r.Actor.Addr)
 	}
 	if r.Limited {

@@ -151,7 +151,7 @@ func insertSession(ctx context.Context, tx *sqlite.Tx, accountID int64, addr, us
 	return base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
-// Sweep deletes what has expired: sessions, and failed sign-ins that no limit counts any more. Nothing depends on
+// Sweep deletes what has expired: sessions, link codes, and failed sign-ins that no limit counts any more. Nothing depends on
 // when it runs, only the size of the file.
 func (a *Accounts) Sweep(ctx context.Context) error {
 	return a.db.Write(ctx, func(tx *sqlite.Tx) error {
@@ -163,7 +163,8 @@ func (a *Accounts) Sweep(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM sign_in_failures WHERE at <= ? -- auth.Sweep`, before(failWindow)); err != nil {
 			return fmt.Errorf("deleting old failed sign-ins: %w", err)
 		}
-		return nil
+		_, err = tx.Exec(ctx, `DELETE FROM slack_codes WHERE expires_at <= ? -- auth.Sweep`, tx.Now)
+		return wrap(err, "deleting expired link codes")
 	})
 }
 

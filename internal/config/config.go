@@ -32,6 +32,7 @@ type Config struct {
 	Apps           []App         `json:"apps"`
 	Stability      Duration      `json:"stability"`
 	Limit          Duration      `json:"limit"`
+	Slack          *Slack        `json:"slack"` // nil: the portal has no door there
 
 	Proxies    []netip.Prefix `json:"-"` // TrustedProxies, parsed
 	TagPattern *regexp.Regexp `json:"-"` // Tags, compiled
@@ -59,7 +60,8 @@ type Environment struct {
 	// AutoRollback says what follows a deploy that failed: "rollback" (also when empty) or "hold", which leaves it to a person.
 	AutoRollback string `json:"auto_rollback"`
 	// ReadSecrets has the portal get the Secrets that pods refer to, for the names of their keys. It needs the right.
-	ReadSecrets bool `json:"read_secrets"`
+	ReadSecrets bool     `json:"read_secrets"`
+	Slack       EnvSlack `json:"slack"`
 }
 
 // What AutoRollback may be.
@@ -158,11 +160,15 @@ func Parse(text []byte, getenv func(string) string) (*Config, error) {
 	if err := yaml.UnmarshalStrict(text, c); err != nil {
 		return nil, Problems{"The configuration is no YAML of the expected shape: " + plain(err)}
 	}
-	for name, field := range map[string]*string{
+	fields := map[string]*string{
 		"PORTAL_LISTEN": &c.Listen, "PORTAL_URL": &c.URL, "PORTAL_DATABASE": &c.Database, "PORTAL_GITEA_URL": &c.Gitea.URL,
 		"PORTAL_GITEA_USER": &c.Gitea.User, "PORTAL_GITEA_TOKEN_FILE": &c.Gitea.TokenFile,
 		"PORTAL_GITEA_WEBHOOK_SECRET_FILE": &c.Gitea.WebhookSecretFile,
-	} {
+	}
+	if c.Slack != nil {
+		fields["PORTAL_SLACK_API_URL"] = &c.Slack.APIURL
+	}
+	for name, field := range fields {
 		if v := getenv(name); v != "" {
 			*field = v
 		}
@@ -212,6 +218,7 @@ func (c *Config) check() (p Problems) {
 	c.checkGitea(add)
 	c.checkEnvironments(add)
 	c.checkApps(add)
+	c.checkSlack(add)
 	return p
 }
 

@@ -22,6 +22,7 @@ import (
 	"deployportal/internal/gitea"
 	"deployportal/internal/kube"
 	"deployportal/internal/preflight"
+	"deployportal/internal/slack"
 	"deployportal/internal/sqlite"
 	"deployportal/internal/web"
 )
@@ -42,6 +43,7 @@ type Portal struct {
 	gitea    *gitea.Client
 	hook     *gitea.Hook
 	deploys  *deploys.Service
+	slack    *slack.Door // nil: not configured
 	web      *web.Server
 }
 
@@ -81,8 +83,12 @@ func (p *Portal) open(ctx context.Context, cfg *config.Config, version string) (
 	checks := preflight.NewGatherer(p.cluster, p.gitea, p.gitea, deploys.NewPast(p.store.db), tuning)
 	p.deploys = deploys.New(deploys.Options{DB: p.store.db, Cluster: p.cluster, Registry: p.gitea, Commits: p.gitea, Policy: auth.Policy{},
 		Preflight: checks, Smoker: newSmoker(cfg, nodesOf{p.cluster}), Hold: holds(cfg), Tags: cfg.TagPattern, Log: p.log})
+	slackHook, err := p.openSlack(cfg, checks)
+	if err != nil {
+		return err
+	}
 	p.web, err = web.New(web.Options{Deploys: p.deploys, Cluster: clusterView{p.cluster}, Catalog: p.gitea, Accounts: p.store.Accounts,
-		Policy: auth.Policy{}, Store: p.store.db, Preflight: checks, GiteaHook: p.hook, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
+		Policy: auth.Policy{}, Store: p.store.db, Preflight: checks, GiteaHook: p.hook, Slack: p.slack != nil, SlackHook: slackHook, PublicURL: cfg.URL, TrustedProxies: cfg.Proxies, FirstAccount: firstAccount,
 		Version: version, Log: p.log})
 	if err != nil {
 		return err
@@ -206,6 +212,9 @@ func (p *Portal) Run(ctx context.Context) error {
 	watched := make(chan error, 1)
 	go func() { watched <- p.deploys.Run(runners) }()
 	doors.Go(func() error { return p.web.Serve(front, p.listener) })
+	if p.slack != nil {
+		doors.Go(func() error { return p.slack.Run(front) })
+	}
 	doors.Go(func() error {
 		select {
 		case <-readers.Done(): // a reader failed

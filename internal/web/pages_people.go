@@ -14,10 +14,12 @@ import (
 )
 
 func (s *Server) account(c echo.Context) error {
-	return s.drawAccount(c, http.StatusOK, "")
+	return s.drawAccount(c, http.StatusOK, "", templates.SlackSide{})
 }
 
-func (s *Server) drawAccount(c echo.Context, status int, refused string) error {
+// drawAccount draws the page of one's own account: refused is why the password was not changed, told the code that is shown
+// this once.
+func (s *Server) drawAccount(c echo.Context, status int, refused string, told templates.SlackSide) error {
 	v := visitOf(c)
 	open, err := s.Accounts.Sessions(c.Request().Context(), v.session.AccountID)
 	if err != nil {
@@ -27,6 +29,18 @@ func (s *Server) drawAccount(c echo.Context, status int, refused string) error {
 	for _, o := range open {
 		p.Sessions = append(p.Sessions, templates.SessionRow{ID: strconv.FormatInt(o.ID, 10), Device: device(o.UserAgent),
 			Addr: o.Actor.Addr, Created: o.Created, Seen: o.Seen, Current: o.ID == v.session.ID})
+	}
+	if s.Slack {
+		links, err := s.Accounts.SlackLinks(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			if l.Account == v.actor.Name {
+				told = templates.SlackSide{User: l.User, Team: l.Team, Since: l.Linked}
+			}
+		}
+		p.Slack = &told
 	}
 	return s.draw(c, status, templates.Account(p))
 }
@@ -71,11 +85,11 @@ func (s *Server) changePassword(c echo.Context) error {
 	}
 	if secret(c, "new") != secret(c, "again") {
 		err := errs.New(errs.Invalid, "The two new passwords differ. Nothing was changed.")
-		return s.drawAccount(c, s.refuse(c, err), err.Public)
+		return s.drawAccount(c, s.refuse(c, err), err.Public, templates.SlackSide{})
 	}
 	token, err := s.Accounts.ChangePassword(c.Request().Context(), *visitOf(c).session, secret(c, "old"), secret(c, "new"))
 	if k := errs.KindOf(err); k == errs.Invalid || k == errs.Forbidden || k == errs.TooMany {
-		return s.drawAccount(c, s.refuse(c, err), errs.Public(err))
+		return s.drawAccount(c, s.refuse(c, err), errs.Public(err), templates.SlackSide{})
 	}
 	if err != nil {
 		return err
@@ -117,10 +131,21 @@ func (s *Server) people(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	linked := map[string]auth.SlackLink{}
+	if s.Slack {
+		links, err := s.Accounts.SlackLinks(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			linked[l.Account] = l
+		}
+	}
 	p := templates.PeopleProps{Page: s.page(c, "People", templates.NavPeople), Envs: s.Cluster.Envs(), Command: s.FirstAccount}
 	for _, a := range all {
 		p.People = append(p.People, templates.Person{Name: a.Name, Grants: grantWords(a.Grants), Disabled: !a.Disabled.IsZero(),
-			Created: a.Created, Seen: a.SignedIn, Audit: templates.AuditURL + "?" + url.Values{"actor": {a.Name}}.Encode()})
+			Created: a.Created, Seen: a.SignedIn, Audit: templates.AuditURL + "?" + url.Values{"actor": {a.Name}}.Encode(),
+			Slack: linked[a.Name].User, Linked: linked[a.Name].Linked})
 	}
 	return s.draw(c, http.StatusOK, templates.People(p))
 }
@@ -143,6 +168,38 @@ func (s *Server) setRole(c echo.Context) error {
 	}
 	grants := []auth.Grant{{Role: auth.Role(get("role")), Env: get("env")}}
 	err = s.Accounts.SetGrants(c.Request().Context(), visitOf(c).actor, param(c, "name"), grants)
+	return s.changed(c, err)
+}
+
+// slackCode shows a code that links the account, once: the page that shows it is the answer, and nothing else knows it.
+func (s *Server) slackCode(c echo.Context) error {
+	if !s.Slack {
+		return errNoSlack()
+	}
+	code, until, err := s.Accounts.LinkCode(c.Request().Context(), *visitOf(c).session)
+	if err != nil {
+		return err
+	}
+	return s.drawAccount(c, http.StatusOK, "", templates.SlackSide{Command: "/deploy link " + code, Until: until})
+}
+
+func (s *Server) slackUnlink(c echo.Context) error {
+	if !s.Slack {
+		return errNoSlack()
+	}
+	by := visitOf(c).actor
+	if err := s.Accounts.UnlinkAccount(c.Request().Context(), by, by.Name); err != nil {
+		return err
+	}
+	return see(c, templates.AccountURL)
+}
+
+func errNoSlack() error {
+	return errs.New(errs.NotFound, "This portal has no door in Slack.")
+}
+
+func (s *Server) unlinkPerson(c echo.Context) error {
+	err := s.Accounts.UnlinkAccount(c.Request().Context(), visitOf(c).actor, param(c, "name"))
 	return s.changed(c, err)
 }
 

@@ -95,6 +95,9 @@ type Accounts interface {
 	SetGrants(ctx context.Context, by auth.Actor, name string, grants []auth.Grant) error
 	Disable(ctx context.Context, by auth.Actor, name string) error
 	Enable(ctx context.Context, by auth.Actor, name string) error
+	LinkCode(context.Context, auth.Session) (code string, until time.Time, err error)
+	SlackLinks(context.Context) ([]auth.SlackLink, error)
+	UnlinkAccount(ctx context.Context, by auth.Actor, name string) error
 }
 
 // Policy decides who may do what; auth.Policy implements it.

@@ -46,6 +46,7 @@ func (s *Server) routes() []route {
 		{get, "/static/*", public, echo.WrapHandler(static.Handler()), false},
 
 		{post, "/hooks/gitea", public, s.giteaHook, false}, // who sends it proves it by its signature
+		{post, "/hooks/slack", public, s.slackHook, false}, // as above
 
 		{get, templates.SignInURL, public, s.signInPage, false},
 		{post, templates.SignInURL, public, s.signIn, false},
@@ -78,11 +79,14 @@ func (s *Server) routes() []route {
 		{get, templates.AccountURL, signedIn, s.account, false},
 		{post, templates.PasswordURL, signedIn, s.changePassword, false},
 		{post, "/account/sessions/:session/revoke", signedIn, s.revoke, false},
+		{post, templates.SlackCodeURL, signedIn, s.slackCode, false},
+		{post, templates.SlackUnlinkURL, signedIn, s.slackUnlink, false},
 
 		{get, templates.PeopleURL, manage, s.people, false},
 		{post, person + templates.PersonDisable, asks, s.disable, false},
 		{post, person + templates.PersonEnable, asks, s.enable, false},
 		{post, person + templates.PersonRole, asks, s.setRole, false},
+		{post, person + templates.PersonUnlink, asks, s.unlinkPerson, false},
 	}
 }
 
@@ -92,6 +96,15 @@ func (s *Server) giteaHook(c echo.Context) error {
 		return errs.New(errs.NotFound, "No events are taken here.")
 	}
 	s.GiteaHook.ServeHTTP(c.Response(), c.Request())
+	return nil
+}
+
+// slackHook hands a command or the press of a button to who knows Slack's signature, which is of the body as it came.
+func (s *Server) slackHook(c echo.Context) error {
+	if s.SlackHook == nil {
+		return errs.New(errs.NotFound, "Nothing of Slack is taken here.")
+	}
+	s.SlackHook.ServeHTTP(c.Response(), c.Request())
 	return nil
 }
 

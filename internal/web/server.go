@@ -32,6 +32,8 @@ type Options struct {
 	Prod           []string       // environments where a mistake hurts: their pages wear a mark
 	FirstAccount   string         // the command that adds an account, for the sign-in page while there is none
 	GiteaHook      http.Handler   // takes Gitea's package events; nil: there is no such page
+	Slack          bool           // people may link themselves to who they are in Slack
+	SlackHook      http.Handler   // takes what Slack sends, signed; nil: there is no such page
 	Version        string         // of the portal, for /version
 
 	Log *slog.Logger     // nil: slog.Default

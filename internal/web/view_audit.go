@@ -33,6 +33,9 @@ var actionWords = map[string]string{
 	audit.SignedIn:         "signed in",
 	audit.SignInRefused:    "was refused at sign-in",
 	audit.SignedOut:        "signed out",
+	audit.SlackLinked:      "linked to Slack the account",
+	audit.SlackUnlinked:    "unlinked from Slack the account",
+	audit.SlackRefused:     "was refused",
 }
 
 // actionWord falls back to the action's own name, so that an entry of a later version still reads.
@@ -48,6 +51,8 @@ var refusedWords = map[string]string{
 	audit.LockCreated:  "was refused to lock",
 	audit.LockRemoved:  "was refused to unlock",
 	audit.ImageCleared: "was refused to take a mark off",
+
+	audit.SlackUnlinked: "was refused to unlink from Slack",
 }
 
 // kindWords take the place of actionWords where the subject says that a deploy is a rollback or a restart.

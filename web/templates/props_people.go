@@ -9,6 +9,15 @@ type AccountProps struct {
 	Local    bool     // has a password here
 	Error    string   // why the password was not changed
 	Sessions []SessionRow
+	Slack    *SlackSide // nil: the portal has no door there
+}
+
+// SlackSide is who the account is in Slack, or how it gets to be somebody there.
+type SlackSide struct {
+	User, Team string // ids; empty: not linked
+	Since      time.Time
+	Command    string    // what is to be typed there, with the code that is shown this once; empty: none was asked for
+	Until      time.Time // how long it is good
 }
 
 // SessionRow is one of one's own sessions.
@@ -36,5 +45,7 @@ type Person struct {
 	Disabled bool
 	Created  time.Time
 	Seen     time.Time // zero: never signed in
+	Slack    string    // id of the Slack user it is linked to; empty: none
+	Linked   time.Time // since when
 	Audit    string    // link to what this person did
 }

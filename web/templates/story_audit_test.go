@@ -61,13 +61,19 @@ func peopleStories() map[string]templ.Component {
 		{ID: "b2", Device: "Safari on iPhone", Addr: "2001:db8::17", Created: past(200 * time.Hour), Seen: past(9 * time.Hour)},
 	}}
 	people := PeopleProps{Page: page("People", NavPeople), Command: "portal user add NAME --role deployer", People: []Person{
-		{Name: "ana", Grants: []string{"admin everywhere"}, Seen: past(time.Minute), Audit: AuditURL + "?actor=ana"},
+		{Name: "ana", Grants: []string{"admin everywhere"}, Seen: past(time.Minute), Audit: AuditURL + "?actor=ana", Slack: "U07ANA1234", Linked: past(3 * time.Hour)},
 		{Name: "marta", Grants: []string{"deployer in staging", "viewer everywhere"}, Seen: past(26 * time.Hour), Audit: AuditURL + "?actor=marta"},
 		{Name: "joe", Disabled: true, Audit: AuditURL + "?actor=joe"},
 	}}
 	viewer := account
 	viewer.Page.Admin, viewer.Local, viewer.Grants, viewer.Error = false, false, nil, ""
+	asked, told, linked := account, account, account
+	asked.Error, told.Error, linked.Error = "", "", ""
+	asked.Slack = &SlackSide{}
+	told.Slack = &SlackSide{Command: "/deploy link 7KQ2M-9XWPT", Until: now.Add(10 * time.Minute)}
+	linked.Slack = &SlackSide{User: "U07ANA1234", Team: "T0123ABCD", Since: past(3 * time.Hour)}
 	return map[string]templ.Component{
+		"account-slack": Account(asked), "account-code": Account(told), "account-linked": Account(linked),
 		"sign-in":         SignIn(SignInProps{Page: out}),
 		"sign-in-refused": SignIn(SignInProps{Page: out, Account: "ana", Message: "Wrong account or password.", Next: "/deploys/319"}),
 		"sign-in-first":   SignIn(SignInProps{Page: out, FirstRun: "portal user add ana --role admin"}),

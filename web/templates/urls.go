@@ -14,6 +14,8 @@ const (
 	SignOutURL     = "/sign-out"
 	AccountURL     = "/account"
 	PasswordURL    = "/account/password"
+	SlackCodeURL   = "/account/slack/code"
+	SlackUnlinkURL = "/account/slack/unlink"
 	PeopleURL      = "/people"
 	AuditURL       = "/audit"
 	AuditCSVURL    = "/audit.csv"
@@ -86,7 +88,7 @@ func RevokeURL(session string) string {
 	return "/account/sessions/" + url.PathEscape(session) + "/revoke"
 }
 
-// PersonURL is where an account is changed (POST): PersonDisable, PersonEnable or PersonRole.
+// PersonURL is where an account is changed (POST): PersonDisable, PersonEnable, PersonRole or PersonUnlink.
 func PersonURL(name, change string) string {
 	return PeopleURL + "/" + url.PathEscape(name) + "/" + change
 }
@@ -96,4 +98,5 @@ const (
 	PersonDisable = "disable"
 	PersonEnable  = "enable"
 	PersonRole    = "role"
+	PersonUnlink  = "unlink"
 )
