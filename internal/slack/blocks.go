@@ -56,8 +56,8 @@ func lines(all []string, few int) (out []api.Block) {
 	return out
 }
 
-// text is what others wrote, bounded and harmless.
-func text(s string, most int) string { return escape(foreign.Line(s, most)) }
+// text is what others wrote, bounded and harmless, without what a log said.
+func text(s string, most int) string { return voice{}.text(s, most) }
 
 // code sets a name apart, such as a SHA.
 func code(s string) string { return "`" + strings.ReplaceAll(text(s, 128), "`", "'") + "`" }

@@ -138,7 +138,8 @@ func (d *Door) log(ctx context.Context, c command) (Message, error) {
 		past = append(past, some...)
 	}
 	slices.SortFunc(past, func(a, b deploys.Deploy) int { return cmp.Compare(b.ID, a.ID) })
-	return sayLog(apps, past[:min(len(past), mostPast)], d.links()), nil
+	voices := func(env string) voice { return newVoice(d.Options, d.envOf(env)) }
+	return sayLog(apps, past[:min(len(past), mostPast)], voices, d.links()), nil
 }
 
 // actor gives who asks, for what only a linked account may do. That somebody could not be known is noted.

@@ -9,7 +9,11 @@ import (
 )
 
 // userinfo is the part of a URL that may hold a password, up to the last @ of the word: a password may hold one too.
-var userinfo = regexp.MustCompile(`://[^\s"'<>]*@`)
+// A URL that was cut may have been cut in the middle of it.
+var (
+	userinfo    = regexp.MustCompile(`://[^\s"'<>]*@`)
+	userinfoCut = regexp.MustCompile(`://[^\s"'<>/@]*:[^\s"'<>]*…`)
+)
 
 const (
 	masked        = "•••"
@@ -51,11 +55,46 @@ func (v voice) text(s string, most int) string {
 
 // clear takes out what may not be told.
 func (v voice) clear(s string) string {
-	if i := strings.Index(s, quotesTheLog); !v.logs && i >= 0 {
-		s = s[:i]
+	if !v.logs {
+		s = unquoted(s)
 	}
 	for _, secret := range v.secrets {
 		s = strings.ReplaceAll(s, secret, masked)
 	}
-	return userinfo.ReplaceAllString(s, "://"+masked+"@")
+	if strings.Contains(s, "…") {
+		s = v.clearCut(s)
+	}
+	s = userinfo.ReplaceAllString(s, "://"+masked+"@")
+	return userinfoCut.ReplaceAllString(s, "://"+masked+"…")
+}
+
+// unquoted leaves out what a log said, up to the end of what is quoted where the sentence that tells it is quoted itself.
+func unquoted(s string) string {
+	i := strings.Index(s, quotesTheLog)
+	if i < 0 {
+		return s
+	}
+	s, rest := s[:i], s[i:]
+	if strings.Count(s, "“") > strings.Count(s, "”") {
+		if end := strings.LastIndex(rest, "”"); end >= 0 {
+			return s + rest[end:]
+		}
+	}
+	return s
+}
+
+// clearCut takes out the beginnings of secrets that stand where a text was cut.
+func (v voice) clearCut(s string) string {
+	parts := strings.Split(s, "…")
+	for i, part := range parts[:len(parts)-1] {
+		for _, secret := range v.secrets {
+			for n := len(secret) - 1; n >= shortestMask; n-- {
+				if rest, ok := strings.CutSuffix(part, secret[:n]); ok {
+					part = rest + masked
+				}
+			}
+		}
+		parts[i] = part
+	}
+	return strings.Join(parts, "…")
 }

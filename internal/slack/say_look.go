@@ -140,8 +140,8 @@ func health(r deploys.Rollout) string {
 	return fmt.Sprintf("%s, %d of %d ready", word, r.Ready, r.Desired)
 }
 
-// sayLog lists the last deploys of an app.
-func sayLog(apps []deploys.App, past []deploys.Deploy, at links) Message {
+// sayLog lists the last deploys of an app; voices has the voice of each environment.
+func sayLog(apps []deploys.App, past []deploys.Deploy, voices func(env string) voice, at links) Message {
 	head := "Last deploys"
 	if names := names(apps); len(names) == 1 {
 		head = "Last deploys of " + names[0]
@@ -152,7 +152,7 @@ func sayLog(apps []deploys.App, past []deploys.Deploy, at links) Message {
 	m := Message{Text: text(head, 150), Blocks: []api.Block{header(head)}}
 	var all []string
 	for _, d := range past {
-		all = append(all, logLine(d, at))
+		all = append(all, logLine(d, voices(d.Target.Env), at))
 	}
 	if len(all) == 0 {
 		all = []string{"There were none."}
@@ -161,12 +161,12 @@ func sayLog(apps []deploys.App, past []deploys.Deploy, at links) Message {
 	return m
 }
 
-func logLine(d deploys.Deploy, at links) string {
+func logLine(d deploys.Deploy, v voice, at links) string {
 	what := map[deploys.Kind]string{deploys.KindRollback: "back to ", deploys.KindRestart: "restart of ", deploys.KindAdopt: "adopted "}[d.Kind]
 	line := fmt.Sprintf("• %s %s: %s%s, *%s* · %s · %s", linked(at.deploy(d.ID), fmt.Sprintf("Deploy %d", d.ID)), text(d.Target.String(), 120), what,
 		code(d.To.Short()), statusWords[d.Status], text(d.ActorName, 60), when(d.Created))
 	if d.Sentence != "" {
-		line += "\n    " + text(d.Sentence, 300)
+		line += "\n    " + v.text(d.Sentence, 300)
 	}
 	return line
 }

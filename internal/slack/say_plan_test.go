@@ -130,7 +130,7 @@ func messages() map[string]Message {
 		"sorry": saySorry(errs.New(errs.Conflict, "api in prod does not run what you were shown <now>."), "0123456789abcdef"), "sorry_internal": saySorry(errors.New("disk"), "0123456789abcdef"),
 		"home": sayHome(apps), "home_empty": sayHome(nil), "help": sayHelp(), "status": sayStatus(statusFacts(), portalURL), "status_one": sayStatus(statusFacts()[:1], portalURL),
 		"status_empty": sayStatus(nil, portalURL), "images": sayImages(imageList(), portalURL), "images_old": sayImages(imageListOld(), portalURL),
-		"images_none": sayImages(images{app: apps[0], envs: []string{"prod"}}, portalURL), "log": sayLog(apps[:2], pastDeploys(), portalURL), "log_none": sayLog(apps[:1], nil, portalURL),
+		"images_none": sayImages(images{app: apps[0], envs: []string{"prod"}}, portalURL), "log": sayLog(apps[:2], pastDeploys(), plainVoice, portalURL), "log_none": sayLog(apps[:1], nil, plainVoice, portalURL),
 	}
 }
 
@@ -187,7 +187,7 @@ func TestHostile(t *testing.T) {
 	for range 100 {
 		apps = append(apps, deploys.App{Target: deploys.Target{App: evil, Env: evil}}, deploys.App{Target: apiProd})
 	}
-	for name, m := range map[string]Message{"plan": sayPlan(o, portalURL), "images": sayImages(l, portalURL), "status": sayStatus(known, portalURL), "log": sayLog(apps, past, portalURL),
+	for name, m := range map[string]Message{"plan": sayPlan(o, portalURL), "images": sayImages(l, portalURL), "status": sayStatus(known, portalURL), "log": sayLog(apps, past, plainVoice, portalURL),
 		"home": sayHome(apps), "sorry": saySorry(errs.New(errs.Invalid, "%s", evil), "1"), "choices": sayChoices(apps[0], ambiguous{evil, l.list.Images}),
 		"looking": sayLooking("api abc123 to " + strings.ReplaceAll(evil, " ", "")), "begun": sayBegun(past[0], portalURL)} {
 		if len(m.Blocks) > 50 || m.Text == "" {
@@ -240,3 +240,6 @@ func checkText(t *testing.T, name, kind, text string, most int) {
 		t.Errorf("%s: %s says %q", name, kind, text)
 	}
 }
+
+// plainVoice is the voice of environments of which nothing is configured.
+func plainVoice(string) voice { return voice{} }
