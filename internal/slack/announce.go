@@ -6,9 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"deployportal/internal/deploys"
@@ -40,14 +41,16 @@ const (
 // it. Its end is said, once, in a new one.
 type announcer struct {
 	Options
-	talker  talker
-	log     *slog.Logger
-	calls   chan struct{} // one in it for each call under way
-	follows atomic.Int64  // messages that are followed
+	talker talker
+	log    *slog.Logger
+	calls  chan struct{} // one in it for each call under way
+
+	mu      sync.Mutex
+	follows map[int64]bool // by deploy: messages that are followed
 }
 
 func newAnnouncer(o Options, t talker) *announcer {
-	a := &announcer{Options: o, talker: t, log: o.Log, calls: make(chan struct{}, mostCalls)}
+	a := &announcer{Options: o, talker: t, log: o.Log, calls: make(chan struct{}, mostCalls), follows: map[int64]bool{}}
 	if a.log == nil {
 		a.log = slog.Default()
 	}
@@ -63,7 +66,6 @@ func (a *announcer) run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	followed := map[int64]bool{} // by deploy
 	for {
 		rest := leastLook
 		rows, err := a.news(ctx)
@@ -71,7 +73,7 @@ func (a *announcer) run(ctx context.Context) error {
 			a.log.Error("slack: it cannot be read what is to be announced", "err", err)
 			rest = leastRest
 		} else if err == nil {
-			followed = a.takeUp(ctx, &wg, followed, rows)
+			a.takeUp(ctx, &wg, rows)
 		}
 		if !pauseFor(ctx, rest, nil) || !pauseFor(ctx, lookAgain, bell) {
 			return nil
@@ -79,21 +81,32 @@ func (a *announcer) run(ctx context.Context) error {
 	}
 }
 
-// takeUp follows the messages that are not followed yet, and gives what is followed now.
-func (a *announcer) takeUp(ctx context.Context, wg *sync.WaitGroup, followed map[int64]bool, rows []following) map[int64]bool {
-	now := map[int64]bool{}
+// takeUp follows the messages that are not followed now. One that was over can be among them again.
+func (a *announcer) takeUp(ctx context.Context, wg *sync.WaitGroup, rows []following) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, f := range rows {
-		now[f.deploy] = true
-		if followed[f.deploy] {
+		if a.follows[f.deploy] {
 			continue
 		}
-		a.follows.Add(1)
+		a.follows[f.deploy] = true
 		wg.Go(func() {
-			defer a.follows.Add(-1)
+			defer a.leave(f.deploy)
 			a.follow(ctx, f)
 		})
 	}
-	return now
+}
+
+// leave notes that a message is not followed any more. One that cannot be made must not end the portal, and would be no
+// better at the next look: it is left until the next start.
+func (a *announcer) leave(deploy int64) {
+	if r := recover(); r != nil {
+		a.log.Error("slack: panic", "deploy", deploy, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.follows, deploy)
 }
 
 // pauseFor waits so long, or until a bell rings. False: ctx has ended.
@@ -194,13 +207,19 @@ func (a *announcer) follow(ctx context.Context, f following) {
 // pace is the time between two edits of one message: longer when many are followed, so that all together stay within what
 // Slack takes.
 func (a *announcer) pace() time.Duration {
-	return min(max(leastPace, time.Duration(a.follows.Load())*mostEdits), mostPace)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return min(max(leastPace, time.Duration(len(a.follows))*mostEdits), mostPace)
 }
 
 // step brings a message to what is true now, and tells whether it had to say something.
 func (a *announcer) step(ctx context.Context, f *following) (said bool, err error) {
 	if f.done { // it could not be stored before
 		return false, a.save(ctx, *f)
+	}
+	decided, err := a.announced(ctx)
+	if err != nil {
+		return false, err
 	}
 	t, err := a.telling(ctx, f.deploy)
 	if err != nil {
@@ -231,8 +250,9 @@ func (a *announcer) step(ctx context.Context, f *following) (said bool, err erro
 			return true, err
 		}
 	}
-	f.thread, f.done = true, true
-	return said, a.save(ctx, *f)
+	f.thread = true
+	f.done, err = a.end(ctx, *f, decided)
+	return said, err
 }
 
 // say posts a message, or edits it. Where it cannot be edited it is posted anew when t is the end; where the channel takes

@@ -37,15 +37,31 @@ func (a *announcer) open(ctx context.Context) (out []following, err error) {
 
 // save stores what became of a message. It heeds no end of ctx: what was said must be known to the next portal.
 func (a *announcer) save(ctx context.Context, f following) error {
-	return a.DB.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
-		var done sqlite.Time
-		if f.done {
-			done = tx.Now
+	return a.DB.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error { return saveIn(ctx, tx, f) })
+}
+
+func saveIn(ctx context.Context, tx *sqlite.Tx, f following) error {
+	var done sqlite.Time
+	if f.done {
+		done = tx.Now
+	}
+	_, err := tx.Exec(ctx, `UPDATE slack_messages SET channel = ?, ts = ?, said = ?, gone = ?, thread = ?, done_at = ? WHERE deploy_id = ? -- slack.save`,
+		f.channel, f.ts, f.said, f.gone, f.thread, done, f.deploy)
+	return err
+}
+
+// end stores that a message says the end, unless more was decided than when it was made: a rollback may be among that, which
+// it has to tell of.
+func (a *announcer) end(ctx context.Context, f following, decided int64) (done bool, err error) {
+	err = a.DB.Write(context.WithoutCancel(ctx), func(tx *sqlite.Tx) error {
+		var last int64
+		if err := tx.QueryRow(ctx, `SELECT deploy_id FROM slack_announced -- slack.end`).Scan(&last); err != nil {
+			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE slack_messages SET channel = ?, ts = ?, said = ?, gone = ?, thread = ?, done_at = ? WHERE deploy_id = ? -- slack.save`,
-			f.channel, f.ts, f.said, f.gone, f.thread, done, f.deploy)
-		return err
+		f.done = last == decided
+		return saveIn(ctx, tx, f)
 	})
+	return f.done && err == nil, err
 }
 
 // announced gives the deploy up to which it is decided. The first time, that is the newest there is: nothing that was before

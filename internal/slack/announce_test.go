@@ -177,9 +177,12 @@ func TestAnnounceLongAgo(t *testing.T) {
 
 // TestAnnouncePace: many messages are edited more slowly, for Slack takes 50 edits a minute of all together.
 func TestAnnouncePace(t *testing.T) {
-	a := newAnnouncer(Options{}, nil)
 	for n, want := range map[int64]time.Duration{0: leastPace, 1: leastPace, 5: 6 * time.Second, 1000: mostPace} {
-		if a.follows.Store(n); a.pace() != want {
+		a := newAnnouncer(Options{}, nil)
+		for i := range n {
+			a.follows[i] = true
+		}
+		if a.pace() != want {
 			t.Errorf("%d messages: %s, want %s", n, a.pace(), want)
 		}
 	}

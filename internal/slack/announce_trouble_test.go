@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -158,5 +159,36 @@ func TestAnnounceStuckChannel(t *testing.T) {
 		if took := time.Since(began); took > sayLimit || took == 0 {
 			t.Errorf("the end took %s", took)
 		}
+	})
+}
+
+// TestAnnounceTokenRefused: while Slack knows the token not, that is said once and asked once a minute, for however many
+// deploys; when it is mended all of them are told.
+func TestAnnounceTokenRefused(t *testing.T) {
+	onStage(t, func(s *stage) {
+		token := s.slack.BotToken
+		s.slack.BotToken = "xoxb-another"
+		const several = 12
+		for n := range several {
+			s.deploy(inProd, fmt.Sprintf("000010%x", n))
+			s.finish(inProd)
+		}
+		before := len(s.slack.Calls())
+		s.pass(20 * time.Minute)
+		if n := len(s.slack.Calls()) - before; n < 10 || n > 25 {
+			t.Errorf("%d calls in 20 minutes", n)
+		}
+		if n := strings.Count(s.log.String(), "invalid_auth"); n != 1 {
+			t.Errorf("told %d times:\n%s", n, s.log.String())
+		}
+		s.slack.BotToken = token
+		s.pass(5 * time.Minute)
+		for _, m := range s.slack.Messages(deploysChannel) {
+			s.reads(m, "*Succeeded:*")
+		}
+		if n := len(s.slack.Messages(deploysChannel)); n != several {
+			t.Errorf("%d deploys are told, want %d", n, several)
+		}
+		s.closed()
 	})
 }

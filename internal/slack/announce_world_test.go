@@ -37,6 +37,7 @@ type stage struct {
 	svc      *deploys.Service
 	envs     []Env
 	talker   func(talker) talker // around the client's
+	catalog  Catalog
 	log      bytes.Buffer
 	stops    []func() // what runs, the newest last
 }
@@ -61,7 +62,7 @@ func onStage(t *testing.T, f func(*stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{T: t, slack: slacktest.New(), registry: deploystest.NewRegistry(), commits: &deploystest.Commits{}, cluster: deploystest.NewCluster(time.Now, inProd, inStage),
-			envs: []Env{{Name: "prod", Channel: deploysChannel}}}
+			envs: []Env{{Name: "prod", Channel: deploysChannel}}, catalog: subjects{}}
 		s.slack.Invite(deploysChannel, askedChannel)
 		s.slack.Every = 2 * time.Second
 		db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "portal.db"), time.Now)
@@ -108,7 +109,7 @@ func (s *stage) startService() (stop func()) {
 }
 
 func (s *stage) startAnnouncer() (stop func()) {
-	o := Options{Deploys: s.svc, Cluster: slow{s.cluster}, Catalog: subjects{}, DB: s.db, BotToken: slacktest.BotToken, Envs: s.envs,
+	o := Options{Deploys: s.svc, Cluster: slow{s.cluster}, Catalog: s.catalog, DB: s.db, BotToken: slacktest.BotToken, Envs: s.envs,
 		PublicURL: "https://deploy.example.org/", Client: s.slack.Client(), Log: slog.New(slog.NewTextHandler(&s.log, nil))}
 	var t talker = newClient(o)
 	if s.talker != nil {

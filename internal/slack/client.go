@@ -45,6 +45,7 @@ const (
 	callTimeout = 10 * time.Second // of one HTTP request to Slack
 	maxAnswer   = 1 << 20          // bytes that are read of its answer
 	hooksHost   = "hooks.slack.com"
+	tokenRest   = time.Minute // until a token that was refused is tried again
 )
 
 // client is the talker over Slack's Web API.
@@ -56,6 +57,8 @@ type client struct {
 
 	mu   sync.Mutex
 	free map[string]time.Time // by method, and channel for a post: Slack asked not to be called before
+	// While Slack refuses the token: when it is asked again, by one call. Zero: it does not.
+	probe time.Time
 }
 
 func newClient(o Options) *client {
@@ -115,11 +118,41 @@ func (c *client) update(ctx context.Context, channel, ts string, m Message) erro
 	})
 }
 
+// withToken makes a call that Slack knows us by the bot token for. While it refuses the token, that is logged once, and one call
+// in a minute asks again, whoever's it is: the others are limited.
+func (c *client) withToken(call func() error) error {
+	c.mu.Lock()
+	if left := time.Until(c.probe); left > 0 {
+		c.mu.Unlock()
+		return &limited{left}
+	}
+	if !c.probe.IsZero() {
+		c.probe = time.Now().Add(tokenRest)
+	}
+	c.mu.Unlock()
+	err := call()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case errors.Is(err, errToken):
+		if c.probe.IsZero() {
+			c.log.Error("slack: the bot token is refused, so nothing can be said; that is tried again every minute", "err", err)
+		}
+		c.probe = time.Now().Add(tokenRest)
+		return fmt.Errorf("%w (%w)", err, &limited{tokenRest})
+	case err == nil:
+		c.probe = time.Time{}
+	}
+	return err
+}
+
 // say sends a message; one whose blocks Slack refuses it sends as text, for that is better than silence.
 func (c *client) say(ctx context.Context, method, channel string, m Message, send func(...api.MsgOption) error) error {
 	try := func(blocks []api.Block) error {
-		return c.paced(ctx, method+" "+channel, method, func() error {
-			return send(api.MsgOptionText(m.Text, false), api.MsgOptionBlocks(blocks...), api.MsgOptionDisableLinkUnfurl(), api.MsgOptionDisableMediaUnfurl())
+		return c.withToken(func() error {
+			return c.paced(ctx, method+" "+channel, method, func() error {
+				return send(api.MsgOptionText(m.Text, false), api.MsgOptionBlocks(blocks...), api.MsgOptionDisableLinkUnfurl(), api.MsgOptionDisableMediaUnfurl())
+			})
 		})
 	}
 	err := try(m.Blocks)
@@ -202,11 +235,16 @@ func (c *client) wait(ctx context.Context, key string) error {
 // errContent is what Slack refuses of a message itself.
 var errContent = errors.New("the message is refused")
 
+// errToken is that Slack refuses the token itself, so every other call would be refused as well.
+var errToken = errors.New("the token is refused")
+
 // meanings of what Slack answers (docs.slack.dev/reference/methods/chat.postMessage, chat.update).
 var meanings = map[string]error{
 	"message_not_found": errGone, "cant_update_message": errGone, "edit_window_closed": errGone,
 	"channel_not_found": errClosed, "not_in_channel": errClosed, "is_archived": errClosed, "is_inactive": errClosed,
 	"messages_tab_disabled": errClosed, "channel_type_not_supported": errClosed, "no_permission": errClosed,
+	"invalid_auth": errToken, "not_authed": errToken, "account_inactive": errToken, "token_revoked": errToken, "token_expired": errToken,
+	"missing_scope": errToken, "not_allowed_token_type": errToken,
 	"invalid_blocks": errContent, "invalid_blocks_format": errContent, "msg_too_long": errContent, "msg_blocks_too_long": errContent, "no_text": errContent,
 }
 
