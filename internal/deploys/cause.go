@@ -197,7 +197,7 @@ func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 	}
 	lines := j.f.Logs[p.UID+"/"+c.Name]
 	if strings.Contains(text, "exec format error") || (restarts > 0 || down) && slices.ContainsFunc(lines, execFormat) {
-		return j.wrongArchitecture(p, c, text, lines), true
+		return j.wrongArchitecture(p, c, lines), true
 	}
 	if c.Ready || restarts <= 0 && !down {
 		return Cause{}, false
@@ -228,13 +228,19 @@ func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 		cause.Advice = livenessAdvice
 	}
 	if c.Last != nil {
-		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromCluster, At: c.Last.Finished, Text: strings.TrimSpace("ended" + exit(c.Last) + " " + c.Last.Message)})
+		cause.Evidence = append(cause.Evidence, lastWords(c))
 	}
 	if line := telling(lines); line != "" && cause.Title != "Out of memory" && cause.Title != "Killed by its liveness probe" {
 		cause.Sentence = strings.TrimSuffix(cause.Sentence, ".") + fmt.Sprintf(". It said: %s", sentence(line))
 	}
 	cause.Evidence = append(cause.Evidence, logEvidence(lines)...)
 	return cause, true
+}
+
+// lastWords is how a container ended. Its message can be the end of its log (terminationMessagePolicy), so it begins with
+// a word by which who may tell no log lines knows it.
+func lastWords(c Container) Evidence {
+	return Evidence{Kind: FromCluster, At: c.Last.Finished, Text: strings.TrimSpace("ended" + exit(c.Last) + " " + c.Last.Message)}
 }
 
 func limit(c Container) string {
@@ -249,13 +255,15 @@ const buildAdvice = "Build the image for the node's architecture too, for exampl
 
 func execFormat(line string) bool { return strings.Contains(line, "exec format error") }
 
-func (j *judge) wrongArchitecture(p Pod, c Container, text string, lines []string) Cause {
+func (j *judge) wrongArchitecture(p Pod, c Container, lines []string) Cause {
 	cause := Cause{Title: "Wrong architecture", Doomed: true,
 		Sentence: fmt.Sprintf("%s cannot run on %s: exec format error. The image is for another architecture than the node.", who(p, c), p.Node),
-		Advice:   buildAdvice,
-		Evidence: []Evidence{{Kind: FromCluster, Text: strings.TrimSpace(text)}}}
-	if cause.Evidence[0].Text == "" {
-		cause.Evidence = nil
+		Advice:   buildAdvice}
+	if c.Message != "" && c.State != "terminated" {
+		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromCluster, Text: c.Message})
+	}
+	if c.Last != nil && c.Last.Message != "" {
+		cause.Evidence = append(cause.Evidence, lastWords(c))
 	}
 	if len(j.b.To.Platforms) > 0 {
 		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromRegistry, Text: "the image is built for " + strings.Join(j.b.To.Platforms, ", ")})

@@ -290,3 +290,26 @@ func recorded(t *testing.T, folder string) (o kube.Objects, last time.Time) {
 	}
 	return o, last
 }
+
+// TestLastWordsAreMarked: what a container said last can be its log, and evidence of that begins with how it ended.
+func TestLastWordsAreMarked(t *testing.T) {
+	const said = "token 1 is bad. run.sh: /app: exec format error"
+	for _, state := range []string{"waiting", "terminated"} {
+		r := with(crashing(3), func(r *deploys.Rollout) {
+			c := &r.Pods[3].Containers[0]
+			c.State, c.Last.Message = state, said
+			if state == "terminated" {
+				c.Reason, c.Message = "Error", said
+			}
+		})
+		cause, ok := named(basis, deploys.Facts{}, r, sec(30))
+		if !ok || cause.Title != "Wrong architecture" {
+			t.Fatalf("%s: %+v", state, cause)
+		}
+		for _, e := range cause.Evidence {
+			if strings.Contains(e.Text, "token 1") && !strings.HasPrefix(e.Text, "ended with exit code 2") {
+				t.Errorf("%s: %q", state, e.Text)
+			}
+		}
+	}
+}

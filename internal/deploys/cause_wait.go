@@ -66,7 +66,7 @@ func cannotStart(p Pod, c Container, restarts int32) (Cause, bool) {
 	return Cause{Title: "The container cannot be started", Doomed: restarts > 0,
 		Sentence: fmt.Sprintf("%s cannot be started: %s", who(p, c), sentence(words)),
 		Advice:   "Correct the command in the pod template, or the image: it does not have this program, or may not run it.",
-		Evidence: []Evidence{{Kind: FromCluster, At: c.Last.Finished, Text: "ended" + exit(c.Last) + " " + c.Last.Message}}}, true
+		Evidence: []Evidence{lastWords(c)}}, true
 }
 
 // overlooked tells of a rollout with the strategy Recreate that Kubernetes has forgotten: its deployment controller looks

@@ -188,7 +188,8 @@ func (c *client) answers(responseURL string) bool {
 	if c.own != nil && u.Scheme == c.own.Scheme && u.Host == c.own.Host {
 		return true
 	}
-	return u.Scheme == "https" && u.Host == hooksHost
+	gov := c.own != nil && c.own.Host == "slack-gov.com" && u.Host == "hooks.slack-gov.com"
+	return u.Scheme == "https" && (u.Host == hooksHost || gov)
 }
 
 // paced calls Slack when it may be called, again where it asks to wait, and makes its error one that can be shown.

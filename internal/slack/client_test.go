@@ -213,3 +213,25 @@ func (e endless) Read(p []byte) (int, error) {
 }
 
 func (endless) Close() error { return nil }
+
+// TestRespondsToItsSlackOnly: GovSlack answers at a host of its own, and no Slack is answered at another's.
+func TestRespondsToItsSlackOnly(t *testing.T) {
+	for _, k := range []struct {
+		api, url string
+		want     bool
+	}{
+		{"", "https://hooks.slack.com/commands/T/1/x", true},
+		{"https://slack-gov.com/api/", "https://hooks.slack-gov.com/commands/T/1/x", true},
+		{"https://proxy.example.org/api/", "https://hooks.slack.com/commands/T/1/x", true},
+		{"", "https://hooks.slack-gov.com/commands/T/1/x", false},
+		{"", "http://hooks.slack.com/commands/T/1/x", false},
+		{"", "https://hooks.slack.com:8443/commands/T/1/x", false},
+		{"", "https://hooks.slack.com@evil.example/x", false},
+		{"", "https://hooks.slack.com.evil.example/x", false},
+		{"http://127.0.0.1:1/api/", "http://hooks.127.0.0.1:1/x", false},
+	} {
+		if got := newClient(Options{APIURL: k.api}).answers(k.url); got != k.want {
+			t.Errorf("with %q, %s: %v", k.api, k.url, got)
+		}
+	}
+}
