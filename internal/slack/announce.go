@@ -26,6 +26,7 @@ const (
 	leastLook = 200 * time.Millisecond // between two looks for new deploys
 	mostCalls = 8                      // at once
 	tooOld    = time.Hour
+	lookBack  = 20 // deploys of a target that may have to do with a rollback
 	fewNews   = 50 // deploys that are decided about in one look
 )
 
@@ -159,16 +160,18 @@ func (a *announcer) news(ctx context.Context) ([]following, error) {
 	}
 }
 
-// undone is the deploy that d, a rollback, may be about: what it says of a way back is not true any more. 0: none.
-func (a *announcer) undone(ctx context.Context, d deploys.Deploy) (int64, error) {
+// undone are the failed deploys that d, a rollback, may be about: what they say of a way back is not true any more.
+func (a *announcer) undone(ctx context.Context, d deploys.Deploy) (out []int64, err error) {
 	if d.Kind != deploys.KindRollback {
-		return 0, nil
+		return nil, nil
 	}
-	before, err := a.Deploys.History(ctx, d.Target, d.ID, 1)
-	if err != nil || len(before) == 0 {
-		return 0, err
+	before, err := a.Deploys.History(ctx, d.Target, d.ID, lookBack)
+	for _, b := range before {
+		if b.Status == deploys.Failed && (b.ID == d.RollbackOf || b.ID == d.Replaces || b.To.Same(d.From)) {
+			out = append(out, b.ID)
+		}
 	}
-	return before[0].ID, nil
+	return out, err
 }
 
 // follow keeps one message true until it says the end.

@@ -44,7 +44,7 @@ func (a *announcer) answers(ctx context.Context, d deploys.Deploy) (newest *depl
 	if err != nil {
 		return nil, false, err
 	}
-	recent, err := a.Deploys.History(ctx, d.Target, 0, 20)
+	recent, err := a.Deploys.History(ctx, d.Target, 0, lookBack)
 	if err != nil {
 		return nil, false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/errs"
 )
 
 // leftToPeople has the failures of a stage rolled back by nobody but people.
@@ -107,5 +108,30 @@ func TestAnnouncePanic(t *testing.T) {
 		s.startAnnouncer() // the next portal has no such fault
 		s.pass(5 * time.Second)
 		s.reads(s.only(deploysChannel), "*Rolling out:*")
+	})
+}
+
+// TestAnnounceRolledBackAfterAnother: nor does a deploy in between, of which nothing came, hide it.
+func TestAnnounceRolledBackAfterAnother(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.leftToPeople()
+		d := s.deploy(inProd, "abc1234")
+		for !s.over(d.ID) {
+			s.pass(time.Second)
+		}
+		s.pass(time.Minute)
+		s.cluster.BeforeApply = func(deploys.Change) error { return errs.New(errs.Forbidden, "Not now.") }
+		s.deploy(inProd, "0000003")
+		s.pass(time.Minute)
+		s.cluster.BeforeApply = nil
+		s.start(deploys.Request{Target: inProd, Return: &deploys.ReturnTo{Deploy: d.ID, Before: true}, Actor: ana})
+		s.finish(inProd)
+		s.pass(time.Minute)
+		m := s.slack.Messages(deploysChannel)[0]
+		s.reads(m, "has rolled it back to `0000001`")
+		if m.Button(actionRollback) != nil {
+			t.Errorf("Roll back is offered although it is done")
+		}
+		s.closed()
 	})
 }
