@@ -319,6 +319,9 @@ func (a *announcer) details(ctx context.Context, f *following, t telling) error 
 
 // call asks Slack, not too often at once. What has begun is not cut by the end of ctx, or nobody would know whether it was said.
 func (a *announcer) call(ctx context.Context, f func(context.Context) error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	select {
 	case a.calls <- struct{}{}:
 	case <-ctx.Done():

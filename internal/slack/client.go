@@ -45,7 +45,8 @@ const (
 	callTimeout = 10 * time.Second // of one HTTP request to Slack
 	maxAnswer   = 1 << 20          // bytes that are read of its answer
 	hooksHost   = "hooks.slack.com"
-	tokenRest   = time.Minute // until a token that was refused is tried again
+	mostWait    = 10 * time.Minute // that Slack is left alone, whatever it asks for
+	tokenRest   = time.Minute      // until a token that was refused is tried again
 )
 
 // client is the talker over Slack's Web API.
@@ -106,6 +107,9 @@ func (c *client) post(ctx context.Context, channel, thread string, m Message) (t
 			options = append(options, api.MsgOptionTS(thread))
 		}
 		_, ts, err = c.api.PostMessageContext(ctx, channel, options...)
+		if err == nil && ts == "" {
+			err = errors.New("the answer names no message, so it is not Slack's")
+		}
 		return err
 	})
 	return ts, err
@@ -204,7 +208,7 @@ func (c *client) paced(ctx context.Context, key, what string, f func() error) er
 			return public(what, err)
 		}
 		c.mu.Lock()
-		c.free[key] = time.Now().Add(max(limit.RetryAfter, time.Second))
+		c.free[key] = time.Now().Add(min(max(limit.RetryAfter, time.Second), mostWait))
 		c.mu.Unlock()
 	}
 }
