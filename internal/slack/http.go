@@ -88,6 +88,13 @@ func (d *Door) once(ctx context.Context, w http.ResponseWriter, h http.Header, s
 	return true
 }
 
+// answer is what a command is answered with at once.
+type answer struct {
+	Type   string      `json:"response_type"`
+	Text   string      `json:"text"`
+	Blocks []api.Block `json:"blocks,omitempty"`
+}
+
 // answer writes what a command is answered with; of a press Slack reads only the status. A command that fails is
 // answered 200: with another status Slack shows its own words in place of ours.
 func (d *Door) answer(w http.ResponseWriter, a ask, m Message, status int) {
@@ -96,12 +103,7 @@ func (d *Door) answer(w http.ResponseWriter, a ask, m Message, status int) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	body := struct {
-		Type   string      `json:"response_type"`
-		Text   string      `json:"text"`
-		Blocks []api.Block `json:"blocks,omitempty"`
-	}{"ephemeral", m.Text, m.Blocks}
-	if err := json.NewEncoder(w).Encode(body); err != nil {
+	if err := json.NewEncoder(w).Encode(answer{"ephemeral", m.Text, m.Blocks}); err != nil {
 		d.Log.Warn("slack: an answer did not arrive", "request", a.request, "err", err)
 	}
 }

@@ -146,20 +146,23 @@ func (s *socket) once(ctx context.Context, r socketmode.Request) Message {
 	return a.m
 }
 
-// ackOf is an answer as Slack takes it with an acknowledgement; one that is too long goes without its blocks. Nil: nothing.
+// ackOf is an answer as Slack takes it with an acknowledgement. Nil: nothing.
 func ackOf(m Message) any {
 	if m.Text == "" && len(m.Blocks) == 0 {
 		return nil
 	}
-	body := struct {
-		Type   string      `json:"response_type"`
-		Text   string      `json:"text"`
-		Blocks []api.Block `json:"blocks,omitempty"`
-	}{"ephemeral", m.Text, m.Blocks}
+	body, _ := acked(m)
+	return body
+}
+
+// acked is an answer in Slack's form; one that is too long goes without its blocks, and is not whole.
+func acked(m Message) (body answer, whole bool) {
+	body = answer{"ephemeral", m.Text, m.Blocks}
 	if text, err := json.Marshal(body); err != nil || len(text) > mostAck {
 		body.Blocks = nil
+		return body, false
 	}
-	return body
+	return body, true
 }
 
 // overSocket answers what came over a WebSocket as if it had come signed over HTTP.
@@ -173,6 +176,15 @@ func (d *Door) overSocket(ctx context.Context, e envelope) Message {
 	m, err := d.handle(ctx, a)
 	if err != nil {
 		return saySorry(err, request)
+	}
+	if _, whole := acked(m); !whole {
+		later := func(ctx context.Context) {
+			pause(ctx, settle)
+			d.respond(a, true, m)
+		}
+		if d.begin(later) == nil {
+			return sayLooking(a.text)
+		}
 	}
 	return m
 }

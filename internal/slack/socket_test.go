@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"deployportal/internal/deploys"
+	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/slack/slacktest"
 	"deployportal/internal/testenv"
 )
@@ -135,4 +137,23 @@ func TestSocketRefused(t *testing.T) {
 	if got := log.String(); !strings.Contains(got, "invalid_auth") || strings.Contains(got, "xapp") {
 		t.Errorf("log: %s", got)
 	}
+}
+
+// TestSocketLongLater: a long answer of a command comes whole, by the response URL, and not as its title alone.
+func TestSocketLongLater(t *testing.T) {
+	w := newWorld(t)
+	var many []deploys.Target
+	for n := range 250 {
+		many = append(many, deploys.Target{App: fmt.Sprintf("app-with-a-long-name-%03d", n), Env: "prod"})
+	}
+	w.door.Cluster = deploystest.NewCluster(time.Now, many...)
+	payload, err := json.Marshal(map[string]any{"team_id": team, "channel_id": channel, "user_id": anaID, "api_app_id": app, "command": "/deploy",
+		"text": "status", "response_url": responding, "is_enterprise_install": "false"})
+	must(t, err)
+	said := w.door.overSocket(t.Context(), envelope{payload: payload})
+	if said.Text != "Looking ..." {
+		t.Errorf("answered at once: %q", said.Text)
+	}
+	w.door.work.Wait()
+	w.says(w.slack.since(t, 0), "app-with-a-long-name-000", "app-with-a-long-name-050")
 }
