@@ -269,7 +269,7 @@ func (a *announcer) say(ctx context.Context, f *following, t telling, m Message)
 		return err
 	})
 	switch home := a.env(t.deploy.Target.Env).Channel; {
-	case errors.Is(err, errGone) && f.thread: // its end was told before
+	case f.thread && (errors.Is(err, errGone) || errors.Is(err, errClosed)): // its end was told before
 		f.done = true
 		return a.save(ctx, *f)
 	case errors.Is(err, errGone) && f.ts != "":

@@ -135,3 +135,21 @@ func TestAnnounceRolledBackAfterAnother(t *testing.T) {
 		s.closed()
 	})
 }
+
+// TestAnnounceRolledBackInAClosedChannel: a failure that was told to its end is not told again elsewhere for a rollback.
+func TestAnnounceRolledBackInAClosedChannel(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.leftToPeople()
+		d := s.asked(askedChannel, "abc1234")
+		for !s.over(d.ID) {
+			s.pass(time.Second)
+		}
+		s.pass(time.Minute)
+		s.slack.Archive(askedChannel)
+		s.start(deploys.Request{Target: inProd, Return: &deploys.ReturnTo{Deploy: d.ID, Before: true}, Actor: ana})
+		s.finish(inProd)
+		s.pass(time.Minute)
+		s.reads(s.only(deploysChannel), "api back to `0000001`")
+		s.closed()
+	})
+}
