@@ -187,6 +187,32 @@ func (d *Door) guarded(a ask, f func() Message) (m Message) {
 	return f()
 }
 
+// together is work done side by side for one ask. A panic of a part is one of the whole, where it is guarded.
+type together struct {
+	work sync.WaitGroup
+	mu   sync.Mutex
+	lost any // what a part panicked with
+}
+
+func (t *together) do(part func()) {
+	t.work.Go(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				t.mu.Lock()
+				defer t.mu.Unlock()
+				t.lost = fmt.Sprintf("%v\n%s", r, debug.Stack())
+			}
+		}()
+		part()
+	})
+}
+
+func (t *together) wait() {
+	if t.work.Wait(); t.lost != nil {
+		panic(t.lost)
+	}
+}
+
 // handle answers one ask in time for Slack. A command is answered at once where that is quick, else with a word that it
 // is looked into, whose place the answer takes; a press is answered by its response URL alone, and m is empty. The error
 // is errBusy.

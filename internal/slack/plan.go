@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"deployportal/internal/auth"
 	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
@@ -226,7 +224,7 @@ func (d *Door) compare(ctx context.Context, o *offer) {
 	defer cancel()
 	app, from, to := o.app, o.running.Tag, o.to.Tag
 	o.commit, _ = d.Catalog.CachedCommit(app.Git, to)
-	var both errgroup.Group
+	var beside together
 	switch {
 	case app.Git == "":
 		o.unread = "No git repository is configured for " + app.App + ", so which commits come and go is not known."
@@ -234,24 +232,22 @@ func (d *Door) compare(ctx context.Context, o *offer) {
 		o.unread = "What will run has no tag that names a commit, so which commits come and go is not known."
 	default:
 		if o.commit.SHA == "" {
-			both.Go(func() error {
+			beside.do(func() {
 				if c, err := d.Catalog.Commit(ctx, app.Git, to); err == nil {
 					o.commit = c
 				}
-				return nil
 			})
 		}
 		if !deploys.TagPattern.MatchString(from) {
 			o.unread = "What runs now has no tag that names a commit, so which commits come and go is not known."
 			break
 		}
-		both.Go(func() error {
+		beside.do(func() {
 			between, err := d.Catalog.Range(ctx, app.Git, from, to)
 			if err != nil {
 				o.unread = "Which commits come and go is not known: " + errs.Public(late(ctx, err, "Gitea did not answer in time."))
 			}
 			o.between = between
-			return nil
 		})
 	}
 	if d.Preflight != nil && o.trouble == nil && o.rollout.Exists {
@@ -259,12 +255,11 @@ func (d *Door) compare(ctx context.Context, o *offer) {
 		if o.isBack() {
 			kind = deploys.KindRollback
 		}
-		both.Go(func() error {
+		beside.do(func() {
 			o.checks = d.Preflight.Checks(ctx, deploys.Plan{App: app, Kind: kind, Image: o.image, From: o.running, To: o.to, Seen: o.rollout})
-			return nil
 		})
 	}
-	_ = both.Wait() // the functions return no error: what one cannot tell the others may
+	beside.wait()
 }
 
 // judge finds what Slack's button cannot get past. Service.Start decides; this is only not to offer what it refuses.
