@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/slack/slacktest"
 )
 
 // TestAnnounceRateLimited: while Slack asks to wait nothing is asked of it; then the newest is said, and what lay between is not.
@@ -166,8 +167,7 @@ func TestAnnounceStuckChannel(t *testing.T) {
 // deploys; when it is mended all of them are told.
 func TestAnnounceTokenRefused(t *testing.T) {
 	onStage(t, func(s *stage) {
-		token := s.slack.BotToken
-		s.slack.BotToken = "xoxb-another"
+		s.slack.SetToken("xoxb-another")
 		const several = 12
 		for n := range several {
 			s.deploy(inProd, fmt.Sprintf("000010%x", n))
@@ -181,7 +181,7 @@ func TestAnnounceTokenRefused(t *testing.T) {
 		if n := strings.Count(s.log.String(), "invalid_auth"); n != 1 {
 			t.Errorf("told %d times:\n%s", n, s.log.String())
 		}
-		s.slack.BotToken = token
+		s.slack.SetToken(slacktest.BotToken)
 		s.pass(5 * time.Minute)
 		for _, m := range s.slack.Messages(deploysChannel) {
 			s.reads(m, "*Succeeded:*")

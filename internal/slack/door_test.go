@@ -342,16 +342,3 @@ func TestRunEnds(t *testing.T) {
 		}
 	})
 }
-
-// panics are checks that do nothing else.
-type panics struct{}
-
-func (panics) Checks(context.Context, deploys.Plan) []deploys.Check { panic("no checks") }
-
-// TestPanicBeside: nor does what a plan looks up beside itself end the portal.
-func TestPanicBeside(t *testing.T) {
-	w := newWorld(t)
-	w.list(sha("abc1234"))
-	w.door.Preflight = panics{}
-	w.says(w.command(anaID, "api abc1234 to prod"), "Something went wrong on our side.")
-}

@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,4 +114,17 @@ func TestWiderLock(t *testing.T) {
 	if s := strings.Join(w.people.refusals(), "\n"); s != "" {
 		t.Errorf("the service notes its own refusals: %s", s)
 	}
+}
+
+// panics are checks that do nothing else.
+type panics struct{}
+
+func (panics) Checks(context.Context, deploys.Plan) []deploys.Check { panic("no checks") }
+
+// TestPanicBeside: nor does what a plan looks up beside itself end the portal.
+func TestPanicBeside(t *testing.T) {
+	w := newWorld(t)
+	w.list(sha("abc1234"))
+	w.door.Preflight = panics{}
+	w.says(w.command(anaID, "api abc1234 to prod"), "Something went wrong on our side.")
 }

@@ -162,6 +162,9 @@ func (s *Slack) Say(channel, user, words string) Message {
 	return *m
 }
 
+// SetToken makes another bot token the good one.
+func (s *Slack) SetToken(token string) { s.locked(func() { s.BotToken = token }) }
+
 // SetDown makes Slack unreachable, or reachable again.
 func (s *Slack) SetDown(down bool) { s.locked(func() { s.down = down }) }
 
