@@ -126,7 +126,7 @@ func TestAnnounceRolledBackLater(t *testing.T) {
 			d := s.deploy(inProd, "abc1234")
 			s.pass(11 * time.Minute)
 			m := s.only(deploysChannel)
-			s.reads(m, "*Not rolled back by itself:* migrations/7.sql was touched", "[Roll back to 0000001]", "Roll back, or deploy an image that cures it.")
+			s.reads(m, "*Not rolled back by itself:* migrations/7.sql was touched", "[Roll back to 0000001]", "Roll back, which also marks `abc1234` as bad")
 			if b := m.Button(actionRollback); b == nil || b.Value != "1" {
 				t.Fatalf("%+v", b)
 			}

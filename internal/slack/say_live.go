@@ -189,7 +189,7 @@ func (t telling) todo() string {
 	case d.Kind == deploys.KindRestart:
 		return "Roll back to the pods of before it, or deploy an image that cures it."
 	}
-	return "Roll back, or deploy an image that cures it."
+	return "Roll back, which also marks " + code(d.To.Short()) + " as bad, or deploy an image that cures it."
 }
 
 // foot says who asked for it, where and when.
@@ -242,7 +242,7 @@ func door(source string) string {
 	case "slack":
 		return "in Slack"
 	case "api":
-		return "through the API"
+		return "by the API"
 	case "cli":
 		return "on the command line"
 	case "system":
