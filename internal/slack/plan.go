@@ -28,6 +28,7 @@ type offer struct {
 	unread  string // why between is not known, a sentence; empty: it is
 	checks  []deploys.Check
 	mark    *deploys.BadImage // of to
+	bad     string            // why what runs is marked as bad by this rollback; empty: it is not
 
 	closed []objection // what nothing in Slack gets past
 	asker  string      // the account's name; empty: nobody that may act
@@ -185,6 +186,7 @@ func (d *Door) offer(ctx context.Context, a ask, app deploys.App, o offer) (Mess
 			o.mark = &m
 		}
 	}
+	o.condemn()
 	d.compare(ctx, &o)
 	o.judge()
 	d.whoAsks(ctx, a, &o)
@@ -260,6 +262,15 @@ func (d *Door) compare(ctx context.Context, o *offer) {
 		})
 	}
 	beside.wait()
+}
+
+// condemn has a rollback mark what runs as bad where its deploy tells why, as the browser's form proposes it.
+func (o *offer) condemn() {
+	if !o.isBack() || o.running.Digest == "" || o.to.Same(o.running) || !o.latest.To.Same(o.running) {
+		return
+	}
+	o.bad = o.latest.WhyBad()
+	o.request.MarkBad = o.bad != ""
 }
 
 // judge finds what Slack's button cannot get past. Service.Start decides; this is only not to offer what it refuses.

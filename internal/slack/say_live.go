@@ -171,6 +171,17 @@ func (t telling) ended() (out []string) {
 	return out
 }
 
+// serving says what answers requests now.
+func (t telling) serving() string {
+	return t.deploy.Serving(t.deploy.Rollout, func(v deploys.Version) string { return code(v.Short()) })
+}
+
+// rolledOut tells whether every wanted pod is new and available, and no old one runs.
+func (t telling) rolledOut() bool {
+	_, ok := t.deploy.RolledOut(t.deploy.Rollout)
+	return ok
+}
+
 func (t telling) todo() string {
 	d := t.deploy
 	switch {
@@ -200,7 +211,7 @@ func (t telling) foot() string {
 	case d.Automatic():
 		parts = append(parts, "by itself "+when(d.Created)+", in answer to "+t.deployLink(d.RollbackOf, "deploy"))
 	default:
-		parts = append(parts, fmt.Sprintf("asked by %s %s %s", t.voice.text(d.ActorName, 100), door(d.Source), when(d.Created)))
+		parts = append(parts, fmt.Sprintf("asked by %s %s %s", t.voice.text(d.ActorName, 100), text(deploys.Door(d.Source), 60), when(d.Created)))
 	}
 	if d.Kind != deploys.KindRestart && d.Kind != deploys.KindAdopt {
 		parts = append(parts, "from "+code(d.From.Short()))
@@ -232,23 +243,6 @@ func (t telling) buttons() (out []api.BlockElement) {
 		out = append(out, openButton(url, "Open"))
 	}
 	return out
-}
-
-// door says through which door something came, for the end of a sentence.
-func door(source string) string {
-	switch source {
-	case "web":
-		return "in the browser"
-	case "slack":
-		return "in Slack"
-	case "api":
-		return "by the API"
-	case "cli":
-		return "on the command line"
-	case "system":
-		return "by itself"
-	}
-	return "through " + text(source, 40)
 }
 
 // took is how long something took, in at most two units.

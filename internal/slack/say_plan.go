@@ -95,6 +95,9 @@ func planWay(o offer) []string {
 	if o.request.Reason != "" {
 		out = append(out, "Reason: "+text(o.request.Reason, 300))
 	}
+	if o.bad != "" {
+		out = append(out, fmt.Sprintf("It marks %s as bad. %s.", from, strings.TrimSuffix(text(o.bad, 300), ".")))
+	}
 	return out
 }
 

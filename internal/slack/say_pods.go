@@ -10,36 +10,6 @@ import (
 // shownPods is how many pods that are not ready a message tells of.
 const shownPods = 5
 
-// isNew tells whether a pod belongs to the rollout of the deploy: its ReplicaSet has the template that the patch answered.
-func (t telling) isNew(p deploys.Pod) bool {
-	if t.deploy.Template == "" || t.deploy.Rollout == nil {
-		return false
-	}
-	for _, rs := range t.deploy.Rollout.ReplicaSets {
-		if rs.Name == p.ReplicaSet {
-			return rs.Template == t.deploy.Template
-		}
-	}
-	return false
-}
-
-// rolledOut tells whether every wanted pod is new, ready and available, and no old one runs.
-func (t telling) rolledOut() bool {
-	d, r := t.deploy, t.deploy.Rollout
-	if r == nil || !r.Exists || d.Patched.IsZero() || r.ObservedGeneration < d.Generation {
-		return false
-	}
-	if r.Updated != r.Desired || r.Replicas != r.Desired || r.Available != r.Desired {
-		return false
-	}
-	for _, p := range r.Pods {
-		if p.Live() && (!t.isNew(p) || !p.Ready) {
-			return false
-		}
-	}
-	return true
-}
-
 // running is what a deploy under way is at, a paragraph each: how far, what stands in the way, and what waits.
 func (t telling) running() (out []string) {
 	d, r := t.deploy, t.deploy.Rollout
@@ -76,7 +46,7 @@ func (t telling) running() (out []string) {
 	add("%s", t.progress())
 	waiting, more := []string(nil), 0
 	for _, p := range r.Pods {
-		if !t.isNew(p) || !p.Live() || p.Ready {
+		if !t.deploy.Brought(r, p) || !p.Live() || p.Ready {
 			continue
 		}
 		if len(waiting) == shownPods {
@@ -96,7 +66,7 @@ func (t telling) progress() string {
 	r := t.deploy.Rollout
 	ready := 0
 	for _, p := range r.Pods {
-		if t.isNew(p) && p.Live() && p.Ready {
+		if t.deploy.Brought(r, p) && p.Live() && p.Ready {
 			ready++
 		}
 	}
@@ -204,37 +174,4 @@ func smokeWords(s deploys.Smoke) string {
 		words = append(words, "p99 "+deploys.Millis(all.P99))
 	}
 	return strings.Join(words, ", ")
-}
-
-// serving says what answers requests now, as far as pods tell.
-func (t telling) serving() string {
-	d, r := t.deploy, t.deploy.Rollout
-	switch {
-	case r == nil:
-		return "not known: no pod was seen."
-	case !r.StaleSince.IsZero():
-		return "not known: the cluster is not seen."
-	}
-	fresh, old := 0, 0
-	for _, p := range r.Pods {
-		switch {
-		case !p.Ready || !p.Live():
-		case t.isNew(p):
-			fresh++
-		default:
-			old++
-		}
-	}
-	pods := func(n int, v deploys.Version) string {
-		return fmt.Sprintf("%s of %s", plural(n, "pod"), code(v.Short()))
-	}
-	switch {
-	case fresh == 0 && old == 0:
-		return "nothing. No pod is ready."
-	case fresh == 0:
-		return fmt.Sprintf("%s, untouched. %d wanted.", pods(old, d.From), r.Desired)
-	case old == 0:
-		return fmt.Sprintf("%s. %d wanted.", pods(fresh, d.To), r.Desired)
-	}
-	return fmt.Sprintf("%s and %s. %d wanted.", pods(old, d.From), pods(fresh, d.To), r.Desired)
 }

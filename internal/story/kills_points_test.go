@@ -52,6 +52,7 @@ type volley struct {
 	asking  sync.WaitGroup
 	holds   []*hold
 	after   func() // between the kill and the next start
+	lost    bool   // something is wrong, so it was led no further
 }
 
 // ask opens the confirm pages and submits them: the steered ones now, the others a little later.
@@ -113,17 +114,26 @@ func holding(answer bool) func(*volley) {
 	}
 }
 
+// untilHeld waits for what is to be held, or until something is wrong: a portal that holds the database while it waits for an
+// answer cannot be led further.
 func untilHeld(v *volley) {
 	for _, h := range v.holds {
-		v.c.w.reached(h)
+		v.c.w.until("a request to be held", func() bool {
+			select {
+			case <-h.reached:
+				return true
+			default:
+				return v.c.all() != 0
+			}
+		})
 	}
+	v.lost = v.c.all() != 0
 }
 
-// untilAnswered lets the answers through while the database takes no writes. A portal that holds the database itself while
-// it waits for an answer is found wanting already, and cannot be led further.
+// untilAnswered lets the answers through while the database takes no writes.
 func untilAnswered(v *volley) {
 	untilHeld(v)
-	if v.c.all() != 0 {
+	if v.lost {
 		return
 	}
 	v.after = v.c.w.lockDatabase()

@@ -158,6 +158,10 @@ func (c *killer) kill(p point) bool {
 	c.w.kill()
 	close(v.over)
 	v.asking.Wait()
+	if v.lost {
+		c.w.gate.openHolds()
+		return true
+	}
 	hit := p.hit == nil || p.hit(v)
 	if v.after != nil {
 		v.after()

@@ -116,7 +116,7 @@ func auditTarget(e audit.Entry) string {
 func auditView(entries []audit.Entry) []templates.AuditRow {
 	rows := make([]templates.AuditRow, 0, len(entries))
 	for _, e := range entries {
-		through := door(e.Actor.Source)
+		through := deploys.Door(e.Actor.Source)
 		if e.Action == audit.ChangeOutside {
 			through = "in the cluster"
 		}

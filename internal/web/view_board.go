@@ -176,10 +176,10 @@ func strip(t targetFacts) *templates.Strip {
 	}
 	s.Total = int(r.Desired)
 	for _, p := range r.Pods {
-		if p.Ready && p.Live() && isNew(f, p) {
+		if p.Ready && p.Live() && f.Deploy.Brought(f.Rollout, p) {
 			s.Done++
 		}
-		if !isNew(f, p) || !p.Live() || p.Ready || s.What != "" || !r.StaleSince.IsZero() {
+		if !f.Deploy.Brought(f.Rollout, p) || !p.Live() || p.Ready || s.What != "" || !r.StaleSince.IsZero() {
 			continue
 		}
 		for _, c := range p.Containers {

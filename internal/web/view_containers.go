@@ -171,7 +171,7 @@ func deployCommands(f deployFacts) []string {
 		return out
 	}
 	for _, p := range f.Rollout.Pods {
-		if podMark(p).Tone == templates.OK || !isNew(f, p) || p.Deleting {
+		if podMark(p).Tone == templates.OK || !f.Deploy.Brought(f.Rollout, p) || p.Deleting {
 			continue
 		}
 		out = append(out, kubectl+"describe pod "+shellWord(p.Name))

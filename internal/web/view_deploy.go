@@ -55,7 +55,7 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 		AppHref: templates.AppURL(d.Target.Env, d.Target.App), Prod: f.Prod,
 		Kind: kindWord(d.Kind), Active: active(d.Status),
 		Mark: liveMark(f), To: imageOf(d.To, f.To), From: imageOf(d.From, f.From), Commits: f.Commits,
-		Who: d.ActorName, Door: door(d.Source), Reason: d.Reason,
+		Who: d.ActorName, Door: deploys.Door(d.Source), Reason: d.Reason,
 		Created: d.Created, Finished: d.Finished, Took: between(d.Created, d.Finished), Usually: f.Usually,
 		Acts: deployActs(f), Related: f.Related,
 		Steps: deploySteps(f), Outcome: deployOutcome(f),
@@ -78,31 +78,6 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 	return p
 }
 
-// rolledOut tells whether every wanted pod is new and available, and since when that has held.
-func rolledOut(f deployFacts) (since time.Time, ok bool) {
-	d, r := f.Deploy, f.Rollout
-	if r == nil || !r.Exists || d.Patched.IsZero() || r.ObservedGeneration < d.Generation {
-		return since, false
-	}
-	if r.Updated != r.Desired || r.Replicas != r.Desired || r.Available != r.Desired {
-		return since, false
-	}
-	since = d.Patched
-	for _, p := range r.Pods {
-		if isNew(f, p) && p.Live() {
-			if !p.Ready {
-				return since, false
-			}
-			if p.ReadySince.After(since) {
-				since = p.ReadySince
-			}
-		} else if p.Live() {
-			return since, false // an old one still runs
-		}
-	}
-	return since, true
-}
-
 func liveMark(f deployFacts) templates.Mark {
 	d := f.Deploy
 	if d.Status != deploys.Running {
@@ -117,7 +92,7 @@ func liveMark(f deployFacts) templates.Mark {
 	if smokeBegun(d) != nil {
 		return templates.Mark{Tone: templates.Busy, Word: "Smoke probes run"}
 	}
-	if _, ok := rolledOut(f); ok {
+	if _, ok := f.Deploy.RolledOut(f.Rollout); ok {
 		return templates.Mark{Tone: templates.Busy, Word: "Holding steady"}
 	}
 	return templates.Mark{Tone: templates.Busy, Word: "Rolling out"}
@@ -188,7 +163,7 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 	if d.Kind == deploys.KindAdopt {
 		return &templates.Outcome{Mark: statusMark(d.Status), Sentence: d.Sentence}
 	}
-	o := &templates.Outcome{Mark: statusMark(d.Status), Sentence: d.Sentence, Serving: serving(f)}
+	o := &templates.Outcome{Mark: statusMark(d.Status), Sentence: d.Sentence, Serving: d.Serving(f.Rollout, deploys.Version.Short)}
 	switch d.Status {
 	case deploys.Failed:
 		o.Held = strings.TrimPrefix(d.Note, deploys.NotRolledBack)
@@ -259,39 +234,6 @@ func troubleNow(events []deploys.Event) string {
 		}
 	}
 	return ""
-}
-
-// serving says what answers requests now, as far as pods tell.
-func serving(f deployFacts) string {
-	r := f.Rollout
-	switch {
-	case r == nil:
-		return "not known: no pod was seen."
-	case !r.StaleSince.IsZero():
-		return "not known: the cluster is not seen."
-	}
-	fresh, old := 0, 0
-	for _, p := range r.Pods {
-		if p.Ready && p.Live() {
-			if isNew(f, p) {
-				fresh++
-			} else {
-				old++
-			}
-		}
-	}
-	pods := func(n int, short string) string { return fmt.Sprintf("%s of %s", plural(n, "pod"), short) }
-	to, from := f.Deploy.To.Short(), f.Deploy.From.Short()
-	switch {
-	case fresh == 0 && old == 0:
-		return "nothing. No pod is ready."
-	case fresh == 0:
-		return fmt.Sprintf("%s, untouched. %d wanted.", pods(old, from), r.Desired)
-	case old == 0:
-		return fmt.Sprintf("%s. %d wanted.", pods(fresh, to), r.Desired)
-	default:
-		return fmt.Sprintf("%s and %s. %d wanted.", pods(old, from), pods(fresh, to), r.Desired)
-	}
 }
 
 // eventRows lists the newest events first, and says how many are left out.

@@ -13,7 +13,7 @@ func historyView(list []deploys.Deploy, commits map[string]deploys.Commit, mayDe
 	for _, d := range list {
 		s := templates.Span{
 			Image: imageOf(d.To, commits[d.To.Tag]), From: d.Patched,
-			Kind: kindWord(d.Kind), Who: d.ActorName, Door: door(d.Source),
+			Kind: kindWord(d.Kind), Who: d.ActorName, Door: deploys.Door(d.Source),
 			Deploy: d.ID, Outcome: statusMark(d.Status),
 		}
 		if s.From.IsZero() {

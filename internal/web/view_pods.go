@@ -8,20 +8,6 @@ import (
 	"deployportal/web/templates"
 )
 
-// isNew tells whether a pod belongs to the rollout of the deploy: its ReplicaSet has the template that the patch
-// answered. It may be an older ReplicaSet that is used again.
-func isNew(f deployFacts, p deploys.Pod) bool {
-	if f.Deploy.Template == "" || f.Rollout == nil {
-		return false
-	}
-	for _, rs := range f.Rollout.ReplicaSets {
-		if rs.Name == p.ReplicaSet {
-			return rs.Template == f.Deploy.Template
-		}
-	}
-	return false
-}
-
 // podsView groups the pods by ReplicaSet, new ones first.
 func podsView(f deployFacts) templates.PodsProps {
 	r := f.Rollout

@@ -18,7 +18,7 @@ func deploySteps(f deployFacts) []templates.Step {
 	if f.App.Stability > 0 {
 		holding.Figure = templates.Dur(f.App.Stability)
 	}
-	steadySince, complete := rolledOut(f)
+	steadySince, complete := f.Deploy.RolledOut(f.Rollout)
 	if d.Kind == deploys.KindAdopt {
 		return []templates.Step{recorded}
 	}

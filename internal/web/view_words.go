@@ -9,24 +9,6 @@ import (
 	"deployportal/web/templates"
 )
 
-// door says through which door something came, for the end of a sentence: "asked by ana in the browser".
-func door(source string) string {
-	switch source {
-	case "web":
-		return "in the browser"
-	case "slack":
-		return "in Slack"
-	case "api":
-		return "by the API"
-	case "cli":
-		return "on the command line"
-	case "system":
-		return "by itself"
-	default:
-		return "through " + source
-	}
-}
-
 // imageOf is a version with its commit, for a page. The commit may be the zero one.
 func imageOf(v deploys.Version, c deploys.Commit) templates.Image {
 	return templates.Image{
