@@ -34,7 +34,7 @@ func TestComplaintsAreHeard(t *testing.T) {
 	p.until("all is heard", `window.thrown`)
 	want := []string{"policy event: script-src", "policy event: style-src", "policy event: img-src", "policy issue: script-src",
 		"policy issue: style-src", "policy issue: img-src", "console: error", "exception: Uncaught", "log: network"}
-	p.excuse(".") // must not excuse the policy
+	p.excuse(".")            // must not excuse the policy
 	for _, w := range want { // the browser tells of them in its own time
 		testenv.Until(t, 30*time.Second, w+" is heard", func() bool {
 			return slices.ContainsFunc(p.heard(), func(s string) bool { return strings.HasPrefix(s, w) })
