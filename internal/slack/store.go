@@ -133,7 +133,9 @@ func readPlan(ctx context.Context, q sqlite.Querier, id string) (p plan, err err
 	var request string
 	var expires, ended sqlite.Time
 	var deploy *int64
-	found, err := sqlite.Row(q.QueryRow(ctx, `SELECT id, team, channel, user, command, request, expires_at, ended_at, deploy_id FROM slack_plans
+	// A portal that died before it noted what the plan began has left the deploy all the same, under the plan's key.
+	found, err := sqlite.Row(q.QueryRow(ctx, `SELECT id, team, channel, user, command, request, expires_at, ended_at,
+		ifnull(deploy_id, (SELECT d.id FROM deploys d WHERE d.source = 'slack' AND d.request_key = 'slack:' || p.id)) FROM slack_plans p
 		WHERE id = ? -- slack.readPlan`, id).Scan(&p.id, &p.who.Team, &p.who.Channel, &p.who.User, &p.command, &request, &expires, &ended, &deploy))
 	switch {
 	case err != nil:
