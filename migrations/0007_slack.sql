@@ -48,7 +48,14 @@ CREATE TABLE slack_messages (
     channel   TEXT    NOT NULL CHECK (length(channel) BETWEEN 1 AND 40),
     ts        TEXT    NOT NULL DEFAULT '' CHECK (length(ts) <= 40),
     said      BLOB             CHECK (length(said) = 32),
+    gone      INTEGER NOT NULL DEFAULT 0 CHECK (gone IN (0, 1)),   -- somebody deleted it: only the end is said, in a new one
     thread    INTEGER NOT NULL DEFAULT 0 CHECK (thread IN (0, 1)), -- the details stand in its thread
     done_at   TEXT             CHECK (length(done_at) = 24)
 ) STRICT;
 CREATE INDEX slack_messages_open ON slack_messages (deploy_id) WHERE done_at IS NULL;
+
+-- Up to which deploy it is decided whether there is a message. Its one row is made when the portal first knows of Slack.
+CREATE TABLE slack_announced (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    deploy_id INTEGER NOT NULL
+) STRICT;

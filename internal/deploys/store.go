@@ -165,6 +165,11 @@ func (s *Service) History(ctx context.Context, t Target, before int64, limit int
 	return list(ctx, s.db, `app = ? AND env = ? AND id < ? ORDER BY id DESC LIMIT ?`, t.App, t.Env, before, limit)
 }
 
+// After lists the deploys with an id above the given one, oldest first.
+func (s *Service) After(ctx context.Context, id int64, limit int) ([]Deploy, error) {
+	return list(ctx, s.db, `id > ? ORDER BY id LIMIT ?`, id, limit)
+}
+
 // Active lists the deploys that are under way, by target.
 func (s *Service) Active(ctx context.Context) (map[Target]Deploy, error) {
 	open, err := list(ctx, s.db, `finished_at IS NULL`)

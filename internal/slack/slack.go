@@ -54,10 +54,14 @@ type Deploys interface {
 	CheckImage(image string) error
 	Start(context.Context, deploys.Request) (deploys.Deploy, error)
 	Get(ctx context.Context, id int64) (deploys.Deploy, error)
+	Events(ctx context.Context, id, after int64) ([]deploys.Event, error)
+	After(ctx context.Context, id int64, limit int) ([]deploys.Deploy, error)
 	History(ctx context.Context, t deploys.Target, before int64, limit int) ([]deploys.Deploy, error)
 	Active(context.Context) (map[deploys.Target]deploys.Deploy, error)
 	Latest(context.Context) (map[deploys.Target]deploys.Deploy, error)
 	LastGood(context.Context, deploys.Deploy) (deploys.ReturnTo, deploys.Version, bool, error)
+	LatestChanges(context.Context) (map[deploys.Target]deploys.OutsideChange, error)
+	KnownGood(context.Context, deploys.Target) (deploys.ReturnTo, deploys.Version, bool, error)
 	Answers(ctx context.Context, id int64) ([]deploys.Deploy, error)
 	Lock(context.Context, deploys.LockRequest) (deploys.Lock, error)
 	Unlock(ctx context.Context, by auth.Actor, id int64) error
@@ -73,11 +77,13 @@ type Cluster interface {
 	Rollout(deploys.Target) (deploys.Rollout, error)
 }
 
-// Catalog is what plans show of images and commits. Cached and CachedCommit answer from memory; the others may ask Gitea
-// and take seconds.
+// Catalog is what plans show of images and commits. Cached, CachedCommit and About answer from memory; Ask begins to look
+// up what About tells, for everybody, and never waits; the others may ask Gitea and take seconds.
 type Catalog interface {
 	Images(context.Context, deploys.App) deploys.List
 	Cached(deploys.App) deploys.List
+	Ask(app deploys.App, running string) (done <-chan struct{})
+	About(app deploys.App, running string) deploys.About
 	CachedCommit(git, tagOrSHA string) (deploys.Commit, bool)
 	Commit(ctx context.Context, git, sha string) (deploys.Commit, error)
 	Range(ctx context.Context, git, from, to string) (deploys.Range, error)

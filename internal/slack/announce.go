@@ -1,0 +1,342 @@
+package slack
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"deployportal/internal/deploys"
+	"deployportal/internal/errs"
+)
+
+const (
+	leastPace = 2 * time.Second         // between two edits of one message
+	mostEdits = 1200 * time.Millisecond // between two edits of any: Slack takes 50 in a minute
+	mostPace  = 30 * time.Second
+	lookAgain = 10 * time.Second // at a deploy that rang no bell: a trouble of the portal rings none
+	sayLimit  = 5 * time.Second  // of one call, waiting included; what is under way at the end is let finish
+	leastRest = 2 * time.Second  // after a call that failed, doubled with each
+	mostRest  = time.Minute
+	leastLook = 200 * time.Millisecond // between two looks for new deploys
+	mostCalls = 8                      // at once
+	tooOld    = time.Hour
+	fewNews   = 50 // deploys that are decided about in one look
+)
+
+// announcer is a reader of deploys, like any stream: it keeps one message a deploy true.
+//
+// The row of a message is written before it is posted, and its ts after: a portal that dies in between posts it a second
+// time, and the first stays as it was. The same holds for the details in its thread. Everything else is said once.
+//
+// Each message has a goroutine of its own, so a channel that answers slowly, or not at all, holds up no other. What a message
+// says is made anew from the deploy whenever it is said; so what came while Slack was away, or asked to wait, is left out,
+// and the end is never lost. A message that somebody deleted is not posted again while the deploy goes on: they did not want
+// it. Its end is said, once, in a new one.
+type announcer struct {
+	Options
+	talker  talker
+	log     *slog.Logger
+	calls   chan struct{} // one in it for each call under way
+	follows atomic.Int64  // messages that are followed
+}
+
+func newAnnouncer(o Options, t talker) *announcer {
+	a := &announcer{Options: o, talker: t, log: o.Log, calls: make(chan struct{}, mostCalls)}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	return a
+}
+
+// run announces until ctx ends, and returns when the calls that were under way have ended: after sayLimit at most.
+func (a *announcer) run(ctx context.Context) error {
+	bell, stop := a.Deploys.Listen(0)
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	followed := map[int64]bool{} // by deploy
+	for {
+		rest := leastLook
+		rows, err := a.news(ctx)
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("slack: it cannot be read what is to be announced", "err", err)
+			rest = leastRest
+		} else if err == nil {
+			followed = a.takeUp(ctx, &wg, followed, rows)
+		}
+		if !pauseFor(ctx, rest, nil) || !pauseFor(ctx, lookAgain, bell) {
+			return nil
+		}
+	}
+}
+
+// takeUp follows the messages that are not followed yet, and gives what is followed now.
+func (a *announcer) takeUp(ctx context.Context, wg *sync.WaitGroup, followed map[int64]bool, rows []following) map[int64]bool {
+	now := map[int64]bool{}
+	for _, f := range rows {
+		now[f.deploy] = true
+		if followed[f.deploy] {
+			continue
+		}
+		a.follows.Add(1)
+		wg.Go(func() {
+			defer a.follows.Add(-1)
+			a.follow(ctx, f)
+		})
+	}
+	return now
+}
+
+// pauseFor waits so long, or until a bell rings. False: ctx has ended.
+func pauseFor(ctx context.Context, d time.Duration, bell <-chan struct{}) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-bell:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// news decides about deploys that are new, and gives every message that is to be followed.
+func (a *announcer) news(ctx context.Context) ([]following, error) {
+	last, err := a.announced(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		list, err := a.Deploys.After(ctx, last, fewNews)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range list {
+			channel, asked, err := a.channelOf(ctx, d)
+			if err != nil {
+				return nil, err
+			}
+			if !asked && !d.Active() && a.Now().Sub(d.Finished) > tooOld {
+				channel = "" // Slack was not configured for a while: nobody wants to be told of last month now
+			}
+			if err := a.decide(ctx, d.ID, channel); err != nil {
+				return nil, err
+			}
+			last = d.ID
+		}
+		if len(list) < fewNews {
+			return a.open(ctx)
+		}
+	}
+}
+
+// follow keeps one message true until it says the end.
+func (a *announcer) follow(ctx context.Context, f following) {
+	bell, stop := a.Deploys.Listen(f.deploy)
+	defer stop()
+	rest, told := leastRest, ""
+	for {
+		said, err := a.step(ctx, &f)
+		var limit *limited
+		switch {
+		case ctx.Err() != nil || f.done && err == nil:
+			return
+		case errors.As(err, &limit):
+			if !pauseFor(ctx, limit.after, nil) {
+				return
+			}
+		case err != nil:
+			if err.Error() != told {
+				told = err.Error()
+				a.log.Warn("slack: the message of a deploy cannot be kept true; it is tried again", "deploy", f.deploy, "channel", f.channel, "err", err)
+			}
+			if !pauseFor(ctx, rest, nil) {
+				return
+			}
+			rest = min(2*rest, mostRest)
+		default:
+			rest, told = leastRest, ""
+			if said && !pauseFor(ctx, a.pace(), nil) || !pauseFor(ctx, lookAgain, bell) {
+				return
+			}
+		}
+	}
+}
+
+// pace is the time between two edits of one message: longer when many are followed, so that all together stay within what
+// Slack takes.
+func (a *announcer) pace() time.Duration {
+	return min(max(leastPace, time.Duration(a.follows.Load())*mostEdits), mostPace)
+}
+
+// step brings a message to what is true now, and tells whether it had to say something.
+func (a *announcer) step(ctx context.Context, f *following) (said bool, err error) {
+	if f.done { // it could not be stored before
+		return false, a.save(ctx, *f)
+	}
+	t, err := a.telling(ctx, f.deploy)
+	if err != nil {
+		return false, err
+	}
+	if f.gone && f.ts == "" && !t.settled() {
+		return false, nil
+	}
+	m := sayLive(t)
+	text, err := json.Marshal(m)
+	if err != nil {
+		return false, err
+	}
+	if sum := sha256.Sum256(text); !bytes.Equal(sum[:], f.said) {
+		if err := a.say(ctx, f, t, m); err != nil || f.done || f.ts == "" {
+			return true, err
+		}
+		f.said, said = sum[:], true
+		if err := a.save(ctx, *f); err != nil {
+			return said, err
+		}
+	}
+	if !t.settled() {
+		return said, nil
+	}
+	if !f.thread {
+		if err := a.details(ctx, f, t); err != nil {
+			return true, err
+		}
+	}
+	f.thread, f.done = true, true
+	return said, a.save(ctx, *f)
+}
+
+// say posts a message, or edits it. Where it cannot be edited it is posted anew when t is the end; where the channel takes
+// nothing, in that of the environment; and where that takes nothing either it is given up.
+func (a *announcer) say(ctx context.Context, f *following, t telling, m Message) error {
+	err := a.call(ctx, func(ctx context.Context) (err error) {
+		if f.ts != "" {
+			return a.talker.update(ctx, f.channel, f.ts, m)
+		}
+		f.ts, err = a.talker.post(ctx, f.channel, "", m)
+		return err
+	})
+	switch home := a.env(t.deploy.Target.Env).Channel; {
+	case errors.Is(err, errGone) && f.ts != "":
+		a.log.Info("slack: the message of a deploy was deleted; only its end is said", "deploy", f.deploy, "channel", f.channel)
+		f.ts, f.said, f.gone = "", nil, true
+		if err := a.save(ctx, *f); err != nil || !t.settled() {
+			return err
+		}
+		return a.say(ctx, f, t, m)
+	case errors.Is(err, errClosed) && home != "" && home != f.channel:
+		a.log.Info("slack: a channel takes no message; that of the environment is told", "deploy", f.deploy, "channel", f.channel, "err", err)
+		f.channel, f.ts, f.said = home, "", nil
+		if err := a.save(ctx, *f); err != nil {
+			return err
+		}
+		return a.say(ctx, f, t, m)
+	case errors.Is(err, errClosed):
+		a.log.Warn("slack: a deploy cannot be announced", "deploy", f.deploy, "channel", f.channel, "err", err)
+		f.done = true
+		return a.save(ctx, *f)
+	}
+	return err
+}
+
+// details puts into the thread how the deploy went. A thread that cannot be written is no reason to try for ever.
+func (a *announcer) details(ctx context.Context, f *following, t telling) error {
+	events, err := a.Deploys.Events(ctx, f.deploy, 0)
+	if err != nil {
+		return err
+	}
+	err = a.call(ctx, func(ctx context.Context) error {
+		_, err := a.talker.post(ctx, f.channel, f.ts, sayDetails(t, events))
+		return err
+	})
+	if errors.Is(err, errGone) || errors.Is(err, errClosed) || errors.Is(err, errContent) {
+		a.log.Warn("slack: the details of a deploy cannot be told", "deploy", f.deploy, "channel", f.channel, "err", err)
+		return nil
+	}
+	return err
+}
+
+// call asks Slack, not too often at once. What has begun is not cut by the end of ctx, or nobody would know whether it was said.
+func (a *announcer) call(ctx context.Context, f func(context.Context) error) error {
+	select {
+	case a.calls <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-a.calls }()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sayLimit)
+	defer cancel()
+	return f(ctx)
+}
+
+// telling gathers what the message of a deploy is made of.
+func (a *announcer) telling(ctx context.Context, id int64) (telling, error) {
+	d, err := a.Deploys.Get(ctx, id)
+	if err != nil {
+		return telling{}, fmt.Errorf("reading deploy %d: %w", id, err)
+	}
+	t := telling{deploy: d, voice: newVoice(a.Options, a.env(d.Target.Env)), at: links(strings.TrimRight(a.PublicURL, "/"))}
+	app, err := a.Cluster.App(d.Target)
+	if err != nil && errs.KindOf(err) != errs.NotFound {
+		return t, err
+	}
+	if t.app = app; err == nil && d.To.Tag != "" {
+		if c, ok := a.Catalog.CachedCommit(app.Git, d.To.Tag); ok {
+			t.subject = c.Subject
+		}
+	}
+	if d.Active() {
+		return t, nil
+	}
+	if t.answer, t.answered, err = a.answers(ctx, d); err != nil || d.Status != deploys.Failed {
+		return t, err
+	}
+	_, back, ok, err := a.Deploys.LastGood(ctx, d)
+	if ok {
+		t.back = back.Short()
+	}
+	return t, err
+}
+
+// answers finds the automatic rollback of a deploy, and whether another has rolled it back or is about to: as its page does.
+func (a *announcer) answers(ctx context.Context, d deploys.Deploy) (auto *deploys.Deploy, answered bool, err error) {
+	all, err := a.Deploys.Answers(ctx, d.ID)
+	if err != nil {
+		return nil, false, err
+	}
+	recent, err := a.Deploys.History(ctx, d.Target, 0, 20)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, r := range recent { // one that goes back further than to what ran before d names another deploy
+		if r.ID > d.ID && r.RollbackOf != d.ID && r.Replaces != d.ID && r.From.Same(d.To) && !r.To.Same(d.To) {
+			all = append(all, r)
+		}
+	}
+	for _, r := range all {
+		if r.Kind != deploys.KindRollback {
+			continue
+		}
+		if r.Automatic() && r.RollbackOf == d.ID {
+			auto = &r
+		}
+		back := r.RollbackOf == d.ID && r.To.Same(d.To) && d.CanReturnTo() // it brings d back
+		answered = answered || !back && (r.Active() || r.Status == deploys.Succeeded)
+	}
+	return auto, answered, nil
+}

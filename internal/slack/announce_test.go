@@ -1,0 +1,352 @@
+package slack
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"deployportal/internal/deploys"
+	"deployportal/internal/errs"
+)
+
+// TestAnnounceLongRollout: a rollout of 35 minutes is one message that is right all the way, and at its end.
+func TestAnnounceLongRollout(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.deploy(inProd, "abc1234")
+		began := time.Now()
+		s.pass(time.Second)
+		s.reads(s.only(deploysChannel), ":large_yellow_circle: *Rolling out:* api to `abc1234` in prod", "Fix &lt;the&gt; parser &amp; more", "asked by ana in the browser")
+		s.cluster.Update(inProd, func(r *deploys.Rollout) { r.Desired = 5 })
+		for n := range 5 {
+			for i := range int32(50) { // every 8 s something else
+				s.progress(inProd, n, i+1)
+				s.pass(8 * time.Second)
+			}
+			s.reads(s.only(deploysChannel), fmt.Sprintf("%d of 5 pods ready.", n), "starts: startup probe GET /health on port 8000 gave HTTP 503, at least 50 times")
+		}
+		s.pass(time.Until(began.Add(35*time.Minute - 20*time.Second)))
+		s.cluster.Update(inProd, func(r *deploys.Rollout) { r.Pods = nil })
+		s.finish(inProd)
+		s.pass(5 * time.Second)
+		m := s.only(deploysChannel)
+		s.reads(m, ":large_green_circle: *Succeeded:*", "5 of 5 pods run abc1234 and stayed well for 10 s.", "Digest proven. Took 34 min 5")
+		if n := len(m.Edits); n < 200 {
+			t.Errorf("%d edits: it was not followed", n)
+		}
+		if thread := s.slack.Thread(m); len(thread) != 1 || !strings.Contains(thread[0].Seen(), "What happened") {
+			t.Errorf("thread: %+v", thread)
+		}
+		if no := s.refusals(); len(no) > 0 {
+			t.Errorf("Slack refused: %v", no)
+		}
+		s.closed()
+	})
+}
+
+// TestAnnounceOnlyNews: what was before Slack was configured is not told, what is quick is told, and nothing twice.
+func TestAnnounceOnlyNews(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.stops[1]() // the announcer
+		s.must(s.forgetSlack())
+		s.deploy(inProd, "0000002")
+		s.finish(inProd)
+		s.deploy(inStage, "0000002")
+		s.startAnnouncer()
+		s.pass(time.Minute)
+		if all := s.slack.Messages(deploysChannel); len(all) != 0 {
+			t.Fatalf("told of what was before: %+v", all)
+		}
+		s.cluster.BeforeApply = func(deploys.Change) error { return errs.New(errs.Forbidden, "The portal may not patch deployments.") }
+		s.deploy(inProd, "0000003") // errored at once
+		s.deploy(inProd, "0000004")
+		s.pass(time.Minute)
+		all := s.slack.Messages(deploysChannel)
+		if len(all) != 2 {
+			t.Fatalf("%+v", all)
+		}
+		s.reads(all[0], ":red_circle: *Errored:* api to `0000003`", "The portal may not patch deployments.", "Nothing was changed in the cluster.", "[Open]")
+		s.reads(all[1], "`0000004`")
+		s.finish(inStage) // no channel there: nobody is told
+		if n := len(s.slack.Messages(deploysChannel)); n != 2 {
+			t.Errorf("%d messages", n)
+		}
+		s.closed()
+	})
+}
+
+// TestAnnounceWhereAsked: a deploy that was asked for in a channel is told there, also before its plan knows of it.
+func TestAnnounceWhereAsked(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.asked(askedChannel, "abc1234")
+		s.pass(time.Second)
+		s.reads(s.only(askedChannel), "asked by ana in Slack")
+		s.finish(inProd)
+		s.reads(s.only(askedChannel), "*Succeeded:*")
+		if n := len(s.slack.Messages(deploysChannel)); n != 0 {
+			t.Errorf("told in the environment's channel too")
+		}
+		s.closed()
+	})
+}
+
+// TestAnnounceAutomaticRollback: the rollback by the portal has a message of its own beside that of the failure, which leads to it.
+func TestAnnounceAutomaticRollback(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.asked(askedChannel, "abc1234")
+		s.pass(11*time.Minute + 5*time.Second)
+		all := s.slack.Messages(askedChannel)
+		if len(all) != 2 {
+			t.Fatalf("%+v", all)
+		}
+		s.reads(all[0], ":red_circle: *Failed:* api to `abc1234` in prod", "<https://deploy.example.org/deploys/2|Deploy 2> is rolling it back to `0000001` now.", "[Open]")
+		if all[0].Button(actionRollback) != nil {
+			t.Errorf("Roll back is offered although it happens")
+		}
+		s.reads(all[1], ":large_yellow_circle: *Rolling out:* api back to `0000001` in prod", "by itself", "in answer to <https://deploy.example.org/deploys/1|deploy 1>")
+		s.finish(inProd)
+		s.pass(lookAgain)
+		all = s.slack.Messages(askedChannel)
+		s.reads(all[0], "has rolled it back to `0000001`")
+		s.reads(all[1], ":large_green_circle: *Succeeded:*")
+		if len(s.slack.Thread(all[0])) != 1 || len(s.slack.Thread(all[1])) != 1 {
+			t.Errorf("the details are not in both threads")
+		}
+		s.closed()
+	})
+}
+
+// TestAnnounceAcrossRestart: a portal that stops amid a rollout leaves its message to the next, which does not post another.
+func TestAnnounceAcrossRestart(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.deploy(inProd, "abc1234")
+		s.progress(inProd, 1, 2)
+		s.pass(time.Minute)
+		s.reads(s.only(deploysChannel), "1 of 3 pods ready.")
+		s.stopAll()
+		s.pass(3 * time.Minute)
+		s.startService()
+		s.startAnnouncer()
+		s.progress(inProd, 2, 2)
+		s.pass(5 * time.Second)
+		s.reads(s.only(deploysChannel), "2 of 3 pods ready.")
+		s.cluster.Update(inProd, func(r *deploys.Rollout) { r.Pods = nil })
+		s.finish(inProd)
+		s.reads(s.only(deploysChannel), "*Succeeded:*")
+		s.closed()
+	})
+}
+
+// TestAnnounceEndedMeanwhile: a deploy that ended while nobody announced is brought to the truth.
+func TestAnnounceEndedMeanwhile(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.deploy(inProd, "abc1234")
+		s.pass(time.Minute)
+		s.stops[1]()
+		s.finish(inProd)
+		s.deploy(inProd, "0000005") // and another has begun
+		s.startAnnouncer()
+		s.pass(5 * time.Second)
+		all := s.slack.Messages(deploysChannel)
+		if len(all) != 2 {
+			t.Fatalf("%+v", all)
+		}
+		s.reads(all[0], "*Succeeded:* api to `abc1234`")
+		s.reads(all[1], "*Rolling out:* api to `0000005`")
+	})
+}
+
+// TestAnnounceRateLimited: while Slack asks to wait nothing is asked of it; then the newest is said, and what lay between is not.
+func TestAnnounceRateLimited(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.deploy(inProd, "abc1234")
+		s.pass(5 * time.Second)
+		s.slack.Limit("chat.update", 30*time.Second)
+		before := len(s.slack.Calls())
+		for i := range int32(10) {
+			s.progress(inProd, 1, i+1)
+			s.pass(2900 * time.Millisecond)
+		}
+		if n := len(s.slack.Calls()) - before; n != 1 {
+			t.Errorf("%d calls while it asked to wait, want 1", n)
+		}
+		s.pass(3 * time.Second)
+		m := s.only(deploysChannel)
+		s.reads(m, "at least 10 of 30 tries")
+		if len(m.Edits) > 2 {
+			t.Errorf("%d edits, want the newest state alone", len(m.Edits))
+		}
+	})
+}
+
+// TestAnnounceDeleted: a message that somebody deleted is not posted again, but the end is.
+func TestAnnounceDeleted(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.deploy(inProd, "abc1234")
+		s.pass(5 * time.Second)
+		s.slack.Delete(s.only(deploysChannel))
+		s.progress(inProd, 1, 1)
+		s.pass(time.Minute)
+		s.progress(inProd, 2, 1)
+		s.pass(time.Minute)
+		if n := len(s.slack.Messages(deploysChannel)); n != 0 {
+			t.Fatalf("posted again while it goes on")
+		}
+		s.stops[1]()
+		s.startAnnouncer() // the next portal knows it too
+		s.pass(time.Minute)
+		if n := len(s.slack.Messages(deploysChannel)); n != 0 {
+			t.Fatalf("posted again by the next portal")
+		}
+		s.cluster.Update(inProd, func(r *deploys.Rollout) { r.Pods = nil })
+		s.finish(inProd)
+		m := s.only(deploysChannel)
+		s.reads(m, "*Succeeded:*")
+		if len(s.slack.Thread(m)) != 1 {
+			t.Errorf("no details in its thread")
+		}
+		s.closed()
+	})
+}
+
+// TestAnnounceChannelArchived: the channel of the environment stands in for one that takes nothing; then it is given up.
+func TestAnnounceChannelArchived(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.asked(askedChannel, "abc1234")
+		s.pass(5 * time.Second)
+		s.slack.Archive(askedChannel)
+		s.progress(inProd, 1, 1)
+		s.pass(5 * time.Second)
+		s.reads(s.only(deploysChannel), "1 of 3 pods ready.")
+		s.slack.Kick(deploysChannel)
+		s.slack.Archive(deploysChannel)
+		s.progress(inProd, 2, 1)
+		s.pass(time.Minute)
+		s.closed()
+		if n := strings.Count(s.log.String(), "level=WARN"); n != 1 {
+			t.Errorf("%d warnings, want 1:\n%s", n, s.log.String())
+		}
+		s.progress(inProd, 2, 2)
+		calls := len(s.slack.Calls())
+		s.pass(3 * time.Minute)
+		if n := len(s.slack.Calls()); n != calls {
+			t.Errorf("%d more calls after it was given up", n-calls)
+		}
+	})
+}
+
+// TestAnnounceSlackAway: an hour without Slack loses nothing, holds up nobody, and is not spent on knocking.
+func TestAnnounceSlackAway(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.deploy(inProd, "abc1234")
+		s.progress(inProd, 1, 1)
+		s.pass(5 * time.Second)
+		s.slack.SetDown(true)
+		s.progress(inProd, 2, 1)
+		s.pass(4 * time.Minute)
+		s.cluster.Update(inProd, func(r *deploys.Rollout) { r.Pods = nil })
+		s.finish(inProd) // the deploy itself goes on
+		s.pass(51 * time.Minute)
+		d := s.deploy(inProd, "0000006")
+		s.pass(5 * time.Minute)
+		away := 0
+		for _, c := range s.slack.Calls() {
+			if c.Error == "down" {
+				away++
+			}
+		}
+		if away < 30 || away > 90 {
+			t.Errorf("%d calls while Slack was away", away)
+		}
+		s.slack.SetDown(false)
+		s.pass(mostRest + 5*time.Second)
+		all := s.slack.Messages(deploysChannel)
+		if len(all) != 2 {
+			t.Fatalf("%+v", all)
+		}
+		s.reads(all[0], "*Succeeded:* api to `abc1234`")
+		s.reads(all[1], d.To.Short())
+		if n := strings.Count(s.log.String(), "level=WARN"); n > 4 {
+			t.Errorf("%d warnings:\n%s", n, s.log.String())
+		}
+	})
+}
+
+// stuckIn is a talker that gets no answer in one channel.
+type stuckIn struct {
+	talker
+	channel string
+}
+
+func (s stuckIn) post(ctx context.Context, channel, thread string, m Message) (string, error) {
+	if channel == s.channel {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return s.talker.post(ctx, channel, thread, m)
+}
+
+// TestAnnounceStuckChannel: a channel that does not answer holds up no other, nor the end of the portal beyond its time.
+func TestAnnounceStuckChannel(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.stops[1]()
+		s.envs = append(s.envs, Env{Name: "staging", Channel: askedChannel})
+		s.talker = func(t talker) talker { return stuckIn{t, askedChannel} }
+		stop := s.startAnnouncer()
+		s.deploy(inStage, "0000002")
+		s.pass(time.Second)
+		s.deploy(inProd, "0000002")
+		s.pass(5 * time.Second)
+		s.reads(s.only(deploysChannel), "*Rolling out:*")
+		s.pass(time.Minute)
+		s.start(deploys.Request{Target: inStage, Image: "0000003", Actor: ana, Replaces: 1})
+		began := time.Now()
+		stop()
+		if took := time.Since(began); took > sayLimit || took == 0 {
+			t.Errorf("the end took %s", took)
+		}
+	})
+}
+
+// TestAnnounceSuperseded: what another took the place of says so.
+func TestAnnounceSuperseded(t *testing.T) {
+	onStage(t, func(s *stage) {
+		d := s.deploy(inProd, "abc1234")
+		s.pass(5 * time.Second)
+		s.start(deploys.Request{Target: inProd, Image: "abc1235", Actor: ana, Replaces: d.ID, Reason: "hurry"})
+		s.pass(5 * time.Second)
+		all := s.slack.Messages(deploysChannel)
+		if len(all) != 2 {
+			t.Fatalf("%+v", all)
+		}
+		s.reads(all[0], ":white_circle: *Superseded:*")
+		s.reads(all[1], "took the place of <https://deploy.example.org/deploys/1|deploy 1>, “hurry”")
+		synctest.Wait()
+	})
+}
+
+// forgetSlack makes the portal one that never knew of Slack.
+func (s *stage) forgetSlack() error {
+	return s.exec(`DELETE FROM slack_announced`)
+}
+
+// TestAnnounceUnknownPost: a portal that died before it could store what it posted posts a second time, and follows that one.
+func TestAnnounceUnknownPost(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.deploy(inProd, "abc1234")
+		s.pass(5 * time.Second)
+		s.stops[1]()
+		s.must(s.exec(`UPDATE slack_messages SET ts = '', said = NULL`))
+		s.startAnnouncer()
+		s.finish(inProd)
+		all := s.slack.Messages(deploysChannel)
+		if len(all) != 2 {
+			t.Fatalf("%d messages", len(all))
+		}
+		s.reads(all[0], "*Rolling out:*")
+		s.reads(all[1], "*Succeeded:*")
+		s.closed()
+	})
+}

@@ -1,0 +1,51 @@
+package slack
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// userinfo is the part of a URL that may hold a password, up to the last @ of the word: a password may hold one too.
+var userinfo = regexp.MustCompile(`://[^\s"'<>]*@`)
+
+const (
+	masked        = "•••"
+	shortestMask  = 4 // what is shorter stands everywhere by chance
+	quotesTheLog  = " It said: "
+	endedEvidence = "ended"
+)
+
+// voice tells in Slack what was said elsewhere: without what a log said, where the environment does not let it, and never
+// with a configured secret or the password of a URL.
+type voice struct {
+	logs    bool
+	secrets []string // lines of them, the longest first: one may begin like another
+}
+
+func newVoice(o Options, env Env) voice {
+	v := voice{logs: env.Logs}
+	for _, secret := range o.Secrets {
+		for line := range strings.Lines(secret) { // a key in PEM: it comes line by line in a log
+			if line = strings.TrimSpace(line); len(line) >= shortestMask {
+				v.secrets = append(v.secrets, line)
+			}
+		}
+	}
+	slices.SortFunc(v.secrets, func(a, b string) int { return len(b) - len(a) })
+	return v
+}
+
+// text is what others said, harmless and bounded.
+func (v voice) text(s string, most int) string { return text(v.clear(s), most) }
+
+// clear takes out what may not be told.
+func (v voice) clear(s string) string {
+	if i := strings.Index(s, quotesTheLog); !v.logs && i >= 0 {
+		s = s[:i]
+	}
+	for _, secret := range v.secrets {
+		s = strings.ReplaceAll(s, secret, masked)
+	}
+	return userinfo.ReplaceAllString(s, "://"+masked+"@")
+}
