@@ -260,15 +260,21 @@ func (a *announcer) details(ctx context.Context, f *following, t telling) error 
 	if err != nil {
 		return err
 	}
-	err = a.call(ctx, func(ctx context.Context) error {
-		_, err := a.talker.post(ctx, f.channel, f.ts, sayDetails(t, events))
-		return err
-	})
-	if errors.Is(err, errGone) || errors.Is(err, errClosed) || errors.Is(err, errContent) {
-		a.log.Warn("slack: the details of a deploy cannot be told", "deploy", f.deploy, "channel", f.channel, "err", err)
-		return nil
+	for _, m := range sayDetails(t, events)[f.details:] {
+		err := a.call(ctx, func(ctx context.Context) error {
+			_, err := a.talker.post(ctx, f.channel, f.ts, m)
+			return err
+		})
+		switch {
+		case errors.Is(err, errGone) || errors.Is(err, errClosed) || errors.Is(err, errContent):
+			a.log.Warn("slack: the details of a deploy cannot be told", "deploy", f.deploy, "channel", f.channel, "err", err)
+			return nil
+		case err != nil:
+			return err
+		}
+		f.details++
 	}
-	return err
+	return nil
 }
 
 // call asks Slack, not too often at once. What has begun is not cut by the end of ctx, or nobody would know whether it was said.

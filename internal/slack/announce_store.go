@@ -17,6 +17,7 @@ type following struct {
 	said    []byte // hash of what it says
 	gone    bool   // somebody deleted it
 	thread  bool   // the details stand in its thread
+	details int    // how many of them do; not stored
 	done    bool   // nothing of it changes any more
 }
 

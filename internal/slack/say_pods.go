@@ -65,7 +65,6 @@ func (t telling) running() (out []string) {
 	if s := t.smoke(); s != nil {
 		add("%s.", smokeWords(*s))
 	}
-	add("%s", t.progress())
 	if len(d.Causes) > 0 {
 		c := d.Causes[0]
 		add("*%s.* %s", t.voice.text(c.Title, 100), t.voice.text(c.Sentence, 600))
@@ -74,6 +73,7 @@ func (t telling) running() (out []string) {
 		}
 		add("*Serving now:* %s", t.serving())
 	}
+	add("%s", t.progress())
 	waiting, more := []string(nil), 0
 	for _, p := range r.Pods {
 		if !t.isNew(p) || !p.Live() || p.Ready {

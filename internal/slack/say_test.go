@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -203,8 +204,14 @@ func TestDetailsGolden(t *testing.T) {
 		{At: tenPast.Add(40 * time.Second), Kind: deploys.EventTrouble, Text: "kx2vp ended with exit code 1 after 30 s"},
 		{At: tenPast.Add(3 * time.Minute), Kind: deploys.EventStep, Text: "failed: " + crashed().deploy.Sentence},
 	}
-	golden(t, "thread", sayDetails(crashed(), events))
-	golden(t, "thread-logs", sayDetails(kinds()["live-failed-logs"], events))
+	thread := func(name string, k telling, events []deploys.Event) {
+		for i, m := range sayDetails(k, events) {
+			golden(t, fmt.Sprintf("thread-%s%d", name, i+1), m)
+		}
+	}
+	thread("", crashed(), events)
+	thread("logs-", kinds()["live-failed-logs"], events)
+	thread("well-", kinds()["live-succeeded"], events[:3])
 	var many []deploys.Event
 	for range 200 {
 		many = append(many, deploys.Event{At: tenPast, Text: strings.Repeat("<&>", 200)})
@@ -214,7 +221,7 @@ func TestDetailsGolden(t *testing.T) {
 		long.deploy.Cause.Evidence = append(long.deploy.Cause.Evidence, deploys.Evidence{Kind: deploys.FromLog, Text: strings.Repeat("<&>", 300)},
 			deploys.Evidence{Kind: deploys.FromTemplate, Text: strings.Repeat("<&>", 300)}, deploys.Evidence{Kind: deploys.FromProbe, Text: strings.Repeat("&", 3000)})
 	}
-	golden(t, "thread-long", sayDetails(long, many))
+	thread("long-", long, many)
 }
 
 // TestNothingSecret: no message tells a log line where that is not allowed, nor ever a secret or a password.
@@ -223,7 +230,7 @@ func TestNothingSecret(t *testing.T) {
 		k := with(crashed(), func(t *telling) {
 			t.voice = newVoice(Options{Secrets: []string{"s3cr3t-t0ken", "\n", "a"}}, Env{Logs: logs})
 		})
-		text, err := json.Marshal([]Message{sayLive(k), sayDetails(k, []deploys.Event{{At: tenPast, Text: "failed: " + k.deploy.Sentence}})})
+		text, err := json.Marshal(append(sayDetails(k, []deploys.Event{{At: tenPast, Text: "failed: " + k.deploy.Sentence}}), sayLive(k)))
 		if err != nil {
 			t.Fatal(err)
 		}

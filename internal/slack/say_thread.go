@@ -10,23 +10,33 @@ import (
 	"deployportal/internal/deploys"
 )
 
+// What the thread of a deploy holds at most, in characters: Slack takes some 11,000 of one message.
 const (
-	shownEvents   = 60 // of a timeline in a thread
+	mostTimeline  = 8000
+	mostLog       = 3500
 	shownEvidence = 10
 	shownLog      = 10
 )
 
 // sayDetails is what stands in the thread of a deploy that has ended: how it went, and what shows why it failed.
-func sayDetails(t telling, events []deploys.Event) Message {
-	m := Message{Text: fmt.Sprintf("Details of deploy %d.", t.deploy.ID)}
+func sayDetails(t telling, events []deploys.Event) []Message {
 	rows, earlier := t.timeline(events)
-	m.Blocks = append(m.Blocks, lines(append([]string{"*What happened* (UTC)"}, rows...), 8)...)
+	m := Message{Text: fmt.Sprintf("How deploy %d went.", t.deploy.ID)}
+	m.Blocks = append(m.Blocks, lines(append([]string{"*What happened* (UTC)"}, rows...), 4)...)
 	if earlier > 0 {
 		m.Blocks = append(m.Blocks, note(fmt.Sprintf("%s before that, on the page of %s.", plural(earlier, "event"), t.deployLink(t.deploy.ID, "deploy"))))
 	}
+	if shows := t.evidence(); len(shows) > 0 {
+		return []Message{m, {Text: fmt.Sprintf("What shows why deploy %d failed.", t.deploy.ID), Blocks: shows}}
+	}
+	return []Message{m}
+}
+
+// evidence is what shows why a deploy failed.
+func (t telling) evidence() (out []api.Block) {
 	c := t.deploy.Cause
 	if c == nil {
-		return m
+		return nil
 	}
 	var shows, differs, log []string
 	for _, e := range c.Evidence {
@@ -47,15 +57,25 @@ func sayDetails(t telling, events []deploys.Event) Message {
 	}
 	part := func(title string, rows []string) {
 		if len(rows) > 0 {
-			m.Blocks = append(m.Blocks, lines(append([]string{"*" + title + "*"}, rows[:min(len(rows), shownEvidence)]...), 2)...)
+			out = append(out, lines(append([]string{"*" + title + "*"}, rows[:min(len(rows), shownEvidence)]...), 1)...)
 		}
 	}
 	part("What shows it", shows)
 	part("Not as in the last good deploy", differs)
-	if t.voice.logs && len(log) > 0 {
-		m.Blocks = append(m.Blocks, fenced("Last lines of the log", log[max(0, len(log)-shownLog):])...)
+	if t.voice.logs {
+		out = append(out, fenced("Last lines of the log", newest(log[max(0, len(log)-shownLog):], mostLog))...)
 	}
-	return m
+	return out
+}
+
+// newest leaves the last of some lines, so many that they are not longer than most together.
+func newest(rows []string, most int) []string {
+	for i, row := range slices.Backward(rows) {
+		if most -= len(row) + 1; most < 0 {
+			return rows[i+1:]
+		}
+	}
+	return rows
 }
 
 // fenced sets lines of a log apart, in as many sections as they need.
@@ -72,15 +92,11 @@ func fenced(title string, log []string) (out []api.Block) {
 
 // timeline is the newest events, oldest first, and how many are left out.
 func (t telling) timeline(events []deploys.Event) (rows []string, earlier int) {
-	for _, e := range slices.Backward(events) {
-		switch {
-		case e.Text == "":
-		case len(rows) == shownEvents:
-			earlier++
-		default:
+	for _, e := range events {
+		if e.Text != "" {
 			rows = append(rows, fmt.Sprintf("`%s` %s", e.At.UTC().Format("15:04:05"), t.voice.text(e.Text, 300)))
 		}
 	}
-	slices.Reverse(rows)
-	return rows, earlier
+	shown := newest(rows, mostTimeline)
+	return shown, len(rows) - len(shown)
 }

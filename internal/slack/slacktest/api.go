@@ -23,7 +23,7 @@ const (
 type response struct {
 	made   time.Time
 	uses   int
-	origin *Message // what a button stands in; nil: of a command
+	origin *Message // what an answer may replace: what the button stands in, or the first answer to a command; nil: nothing yet
 	by     string   // who alone sees an answer
 	in     string   // channel
 }
@@ -285,5 +285,8 @@ func (s *Slack) take(to *response, a answered) *refusal {
 		m.For = ""
 	}
 	s.put(m)
+	if to.origin == nil {
+		to.origin = m // what a command was answered with first, a later answer may replace
+	}
 	return nil
 }

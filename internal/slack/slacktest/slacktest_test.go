@@ -295,6 +295,7 @@ func TestValidate(t *testing.T) {
 		{"an unknown block", `[{"type":"marquee"}]`, "not known"},
 		{"3000 characters", section(long(3000)), ""},
 		{"3001 characters", section(long(3001)), "3001 characters"},
+		{"4 sections of 3000", "[" + many(4, strings.Trim(section(long(3000)), "[]")) + "]", "12000 characters together"},
 		{"an empty text", section(""), "0 characters"},
 		{"an empty section", `[{"type":"section"}]`, "neither text nor fields"},
 		{"11 fields", `[{"type":"section","fields":[` + many(11, `{"type":"mrkdwn","text":"f"}`) + `]}]`, "11 fields"},

@@ -26,11 +26,15 @@ const (
 	maxConfirm  = 300
 	maxChoice   = 30
 	maxFallback = 4000 // of chat.update; chat.postMessage takes more
+	// maxTotal is of all texts of a message together. Slack documents no such limit and has one all the same, somewhere
+	// between 11,000 and 13,300 characters (github.com/slackapi/bolt-js issues 2509 and 2867).
+	maxTotal = 10000
 )
 
 // problems gathers what Slack would refuse, each with where it is.
 type problems struct {
 	found     []string
+	total     int
 	blockIDs  map[string]bool
 	actionIDs map[string]bool
 }
@@ -118,6 +122,9 @@ func Validate(blocks []byte) []string {
 	}
 	for i, b := range all {
 		p.block(fmt.Sprintf("block %d", i), b)
+	}
+	if p.total > maxTotal {
+		p.add("blocks", "%d characters together, %d at most", p.total, maxTotal)
 	}
 	return p.found
 }
@@ -213,6 +220,7 @@ func (p *problems) text(where string, t *text, limit int) {
 		p.add(where, "text of type %q", t.Type)
 	}
 	p.length(where, t.Text, limit)
+	p.total += utf8.RuneCountInString(t.Text)
 	if t.Type == "mrkdwn" {
 		p.mrkdwn(where, t.Text)
 	}
