@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -20,7 +19,8 @@ import (
 const (
 	patience  = 500 * time.Millisecond // until a command is answered with a word that it is looked into; Slack waits 3 s
 	settle    = 300 * time.Millisecond // between that word and the answer, which is to come after it
-	askLimit  = 10 * time.Second       // what may be asked of Gitea and registry for one answer
+	askLimit  = 10 * time.Second       // one part of the work: to find an image, to compare commits, to answer
+	noteLimit = 2 * time.Second        // to note that a request was taken; Slack waits for that
 	workLimit = 45 * time.Second       // one piece of work, whatever it waits for
 	mostWork  = 200                    // at a time; beyond that people are told to try again
 	goodbye   = 5 * time.Second        // what is under way may take at the end
@@ -54,9 +54,6 @@ func New(o Options) (*Door, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Client == nil {
-		o.Client = &http.Client{Timeout: 10 * time.Second}
 	}
 	d := &Door{Options: o, talk: newClient(o), slots: make(chan struct{}, mostWork)}
 	d.follow = newAnnouncer(o, d.talk)
@@ -108,11 +105,14 @@ func idOf(kind, id string) bool {
 	return true
 }
 
-// Run follows deploys, and takes away what is over, until ctx ends; then it lets what is under way finish, for 5 seconds
+// Run follows deploys, keeps a connection to Slack where there is an app token, and takes away what is over, until ctx ends; then it lets what is under way finish, for 5 seconds
 // at most. The error is what ended the following of deploys before ctx did.
 func (d *Door) Run(ctx context.Context) error {
 	var side sync.WaitGroup
 	side.Go(func() { d.keepClean(ctx) })
+	if d.AppToken != "" {
+		side.Go(func() { _ = newSocket(d.Options, d.overSocket).run(ctx) }) // it ends with ctx alone
+	}
 	err := d.follow.run(ctx)
 	if ctx.Err() == nil { // commands are answered all the same
 		d.Log.Error("slack: deploys are not followed any more", "err", err)
@@ -205,7 +205,7 @@ func (d *Door) handle(ctx context.Context, a ask) (m Message, err error) {
 		case answer <- m:
 		case <-late:
 			pause(ctx, settle)
-			d.respond(ctx, a, true, m)
+			d.respond(a, true, m)
 		}
 	})
 	if err != nil {
@@ -245,7 +245,10 @@ func (d *Door) refuse(ctx context.Context, a ask, why error) {
 	}
 }
 
-func (d *Door) respond(ctx context.Context, a ask, replace bool, m Message) {
+// respond answers later than the request was. It has a time of its own: what it tells may be that the time was over.
+func (d *Door) respond(a ask, replace bool, m Message) {
+	ctx, cancel := context.WithTimeout(d.ctx, askLimit)
+	defer cancel()
 	if err := d.talk.respond(ctx, a.url, replace, m); err != nil {
 		d.Log.Warn("slack: an answer did not arrive", "request", a.request, "err", err)
 	}

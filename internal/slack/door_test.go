@@ -284,7 +284,7 @@ func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.list(sha("abc1234"))
-		w.catalog.slow, w.catalog.cold = 4*time.Second, true
+		w.catalog.slow, w.catalog.slower, w.catalog.cold = 4*time.Second, time.Minute, true
 		began := time.Now()
 		rec := w.serve(sign(form(anaID, "api "+sha("abc1234")+" to prod"), began))
 		if took := time.Since(began); took > time.Second {

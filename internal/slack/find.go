@@ -165,7 +165,8 @@ func (d *Door) findImage(ctx context.Context, app deploys.App, word string) (str
 	case refused == nil: // older than the list reaches
 		return word, nil
 	case shaLike(word) && list.Err != nil:
-		return "", errs.Wrap(list.Err, errs.KindOf(list.Err), "%s So %s cannot be looked up. Give the whole tag.", errs.Public(list.Err), word)
+		err := late(ctx, list.Err, "The registry did not answer in time.")
+		return "", errs.Wrap(err, errs.Unavailable, "%s So %s cannot be looked up. Give the whole tag.", errs.Public(err), word)
 	case shaLike(word):
 		return "", errs.New(errs.NotFound, "No image of %s begins with %s. /deploy list %s shows what there is.", app.App, word, app.App)
 	}

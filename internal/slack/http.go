@@ -71,6 +71,8 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // once refuses what was taken before; it tells whether the request is answered by that.
 func (d *Door) once(ctx context.Context, w http.ResponseWriter, h http.Header, signature []byte, a ask) bool {
+	ctx, cancel := context.WithTimeout(ctx, noteLimit)
+	defer cancel()
 	err := see(ctx, d.DB, signature)
 	switch {
 	case err == nil:
@@ -150,7 +152,7 @@ func askOfForm(h http.Header, body []byte, request string) (ask, error) {
 		}
 		return askOfPress([]byte(form.Get("payload")), request)
 	}
-	if form.Get("command") == "" || !form.Has("text") || form.Get("response_url") == "" {
+	if form.Get("command") == "" || form.Get("response_url") == "" {
 		return ask{}, errMalformed
 	}
 	return askOfCommand(api.SlashCommand{TeamID: form.Get("team_id"), ChannelID: form.Get("channel_id"), UserID: form.Get("user_id"),

@@ -70,7 +70,7 @@ func (d *Door) offerDeploy(ctx context.Context, a ask, c command) (Message, erro
 		return Message{}, late(asking, err, "The registry did not answer in time, so the image cannot be told. Try again.")
 	}
 	o.to = deploys.Version{Repository: o.image.Repository, Tag: o.image.Tag, Digest: o.image.Digest}
-	return d.offer(asking, a, app, o)
+	return d.offer(ctx, a, app, o)
 }
 
 // late says in words that the time was over, where that is what err comes of.
@@ -100,9 +100,7 @@ func (d *Door) offerBack(ctx context.Context, a ask, c command) (Message, error)
 	if err != nil {
 		return Message{}, err
 	}
-	asking, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	return d.offer(asking, a, app, o)
+	return d.offer(ctx, a, app, o)
 }
 
 // lastGood finds what a rollback brings back that names nothing, as the browser does: what was meant to run where
@@ -196,7 +194,7 @@ func (d *Door) offer(ctx context.Context, a ask, app deploys.App, o offer) (Mess
 		return sayPlan(o, d.links()), nil
 	}
 	o.request.Seen = deploys.Seen{From: o.running.ID(), To: o.to.ID()}
-	p, err := keep(context.WithoutCancel(ctx), d.DB, plan{who: a.who, command: o.command(), request: o.request})
+	p, err := keep(ctx, d.DB, plan{who: a.who, command: o.command(), request: o.request})
 	if err != nil {
 		return Message{}, err
 	}
@@ -224,6 +222,8 @@ func (d *Door) envOf(name string) Env {
 
 // compare asks Gitea what lies between what runs and what comes, and what a deploy would meet. What it cannot tell is said.
 func (d *Door) compare(ctx context.Context, o *offer) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
 	app, from, to := o.app, o.running.Tag, o.to.Tag
 	o.commit, _ = d.Catalog.CachedCommit(app.Git, to)
 	var both errgroup.Group

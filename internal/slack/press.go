@@ -37,7 +37,7 @@ func (d *Door) pressed(ctx context.Context, a ask) {
 		}
 		return saySorry(errs.New(errs.Invalid, "This button is not known any more. Ask again with a command."), a.request)
 	})
-	d.respond(ctx, a, s.replaces, s.message)
+	d.respond(a, s.replaces, s.message)
 }
 
 // startPlan sets a plan going, once. Rights are those of now, and the service asks for them.
@@ -128,7 +128,5 @@ func (d *Door) planBack(ctx context.Context, a ask) (Message, error) {
 	if err := d.before(ctx, of, &o); err != nil {
 		return Message{}, err
 	}
-	asking, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	return d.offer(asking, a, app, o)
+	return d.offer(ctx, a, app, o)
 }

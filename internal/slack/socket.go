@@ -163,3 +163,29 @@ func ackOf(m Message) any {
 	}
 	return body
 }
+
+// overSocket answers what came over a WebSocket as if it had come signed over HTTP.
+func (d *Door) overSocket(ctx context.Context, e envelope) Message {
+	request := newRequestID()
+	a, err := askOfEnvelope(e, request)
+	if err != nil {
+		d.Log.Warn("slack: an envelope is malformed", "request", request, "err", err)
+		return Message{}
+	}
+	m, err := d.handle(ctx, a)
+	if err != nil {
+		return saySorry(err, request)
+	}
+	return m
+}
+
+func askOfEnvelope(e envelope, request string) (ask, error) {
+	if e.press {
+		return askOfPress(e.payload, request)
+	}
+	var c api.SlashCommand
+	if err := json.Unmarshal(e.payload, &c); err != nil || c.Command == "" || c.ResponseURL == "" {
+		return ask{}, errMalformed // the cause could quote what somebody typed
+	}
+	return askOfCommand(c, request), nil
+}

@@ -294,7 +294,17 @@ type catalog struct {
 	commits  map[string]deploys.Commit
 	fails    error
 	slow     time.Duration
-	cold     bool // nothing is cached
+	slower   time.Duration // for what lies between commits, besides
+	cold     bool          // nothing is cached
+}
+
+// waitGit is wait for what lies between commits.
+func (c *catalog) waitGit(ctx context.Context) error {
+	c.mu.Lock()
+	slower := c.slower
+	c.mu.Unlock()
+	pause(ctx, slower)
+	return c.wait(ctx)
 }
 
 func (c *catalog) wait(ctx context.Context) error {
@@ -342,7 +352,7 @@ func (c *catalog) CachedCommit(_, tag string) (deploys.Commit, bool) {
 }
 
 func (c *catalog) Commit(ctx context.Context, _, sha string) (deploys.Commit, error) {
-	if err := c.wait(ctx); err != nil {
+	if err := c.waitGit(ctx); err != nil {
 		return deploys.Commit{}, err
 	}
 	c.mu.Lock()
@@ -351,7 +361,7 @@ func (c *catalog) Commit(ctx context.Context, _, sha string) (deploys.Commit, er
 }
 
 func (c *catalog) Range(ctx context.Context, _, _, to string) (deploys.Range, error) {
-	if err := c.wait(ctx); err != nil {
+	if err := c.waitGit(ctx); err != nil {
 		return deploys.Range{}, err
 	}
 	c.mu.Lock()
@@ -379,7 +389,10 @@ func newPeople() *people {
 
 const linkFirst = "Link your account first: the portal's account page shows you a code."
 
-func (p *people) SlackActor(_ context.Context, who auth.SlackUser) (auth.Actor, error) {
+func (p *people) SlackActor(ctx context.Context, who auth.SlackUser) (auth.Actor, error) {
+	if ctx.Err() != nil {
+		return auth.Actor{}, ctx.Err()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a, ok := p.linked[who.User]
