@@ -10,7 +10,11 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+
 	"deployportal/internal/audit"
+	"deployportal/internal/gitea/giteatest"
+	"deployportal/internal/kube/kubetest"
 	"deployportal/internal/slack/slacktest"
 )
 
@@ -93,6 +97,12 @@ func inSlack(transport, more string) func(*world) {
 		w.more = fmt.Sprintf("url: %s\nslack: {team: %s, app: %s, bot_token_file: %q, %s: %q, mask_files: [%q], api_url: %q}\n",
 			publicURL, o.Team, o.App, w.path("slack-bot-token"), proof, w.path("slack-secret"), w.path("slack-masks"), o.api)
 		w.write("bare.yaml", []byte("url: "+publicURL+"\ngitea: {url: http://127.0.0.1:1}\nenvironments: [{name: prod, namespace: any}]\n"))
+		w.gitea.AddRepo("acme", "api", committed(v1, "Begin"), committed(v2, "Answer <!channel> faster"), committed(v3, "Count what was asked"), committed(crashes, "Read the configuration anew"))
+		w.gitea.SetStatus("acme/api", sha(v2), giteatest.Status{Context: "test", State: "success"})
+		w.opts = []kubetest.Option{func(d *appsv1.Deployment) {
+			pods := int32(1)
+			d.Spec.Replicas, d.Spec.Template.Spec.Containers[0].StartupProbe = &pods, nil
+		}}
 		manifest, errOut, code := portal(w.t, "", append([]string{"--config", w.path("bare.yaml")}, args...)...)
 		if code != 0 {
 			w.t.Fatalf("portal slack manifest: %d %s", code, errOut)
@@ -101,6 +111,10 @@ func inSlack(transport, more string) func(*world) {
 			w.t.Fatal(err)
 		}
 	}
+}
+
+func committed(tag, subject string) giteatest.Commit {
+	return giteatest.Commit{SHA: sha(tag), Message: subject, Author: "ana"}
 }
 
 // connected waits until Slack can reach the portal.
