@@ -40,6 +40,7 @@ type office struct {
 	w             *world
 	api           string
 	ana, dan, vic slacktest.User
+	codes         []string // that linked somebody
 }
 
 // newOffice opens a workspace that the portal has no app in yet.
@@ -262,8 +263,13 @@ func (o *office) all(channel string) string {
 	return b.String()
 }
 
-// tellsNoSecret looks through all that was ever said, and at what Slack refused of it.
+// tellsNoSecret looks through all that was ever said, through the log, and at what Slack refused.
 func (o *office) tellsNoSecret() {
+	for _, code := range o.codes {
+		if log := o.w.proc.out.String(); strings.Contains(log, code) || strings.Contains(log, "/commands/") {
+			o.w.all.Errorf("the log has a link code or a response URL:\n%s", log)
+		}
+	}
 	for _, channel := range []string{talk, board} {
 		for _, secret := range []string{passwordOfAna, giteaToken, slackBotToken, slackAppToken, slackSigningSecret, "canary-masked-line", "canary-url-password"} {
 			if text := o.all(channel); strings.Contains(text, secret) {
@@ -286,6 +292,7 @@ func (o *office) links(who slacktest.User, b *browser) {
 	if !ok {
 		o.w.t.Fatalf("the page shows %q", command)
 	}
+	o.codes = append(o.codes, strings.Fields(words)[1])
 	o.says(o.types(who, talk, words), "You are linked to the account *"+who.Name+"*")
 }
 
