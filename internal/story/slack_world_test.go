@@ -86,7 +86,6 @@ const (
 func inSlack(transport, more string) func(*world) {
 	return func(w *world) {
 		o := newOffice(w)
-		w.slack = o
 		w.write("slack-bot-token", []byte(slackBotToken+"\n"))
 		w.write("slack-masks", []byte("canary-masked-line\n"))
 		proof, secret, args := "signing_secret_file", slackSigningSecret, []string{"slack", "manifest"}
@@ -98,12 +97,7 @@ func inSlack(transport, more string) func(*world) {
 		w.more = fmt.Sprintf("url: %s\nslack: {team: %s, app: %s, bot_token_file: %q, %s: %q, mask_files: [%q], api_url: %q}\n",
 			publicURL, o.Team, o.App, w.path("slack-bot-token"), proof, w.path("slack-secret"), w.path("slack-masks"), o.api)
 		w.write("bare.yaml", []byte("url: "+publicURL+"\ngitea: {url: http://127.0.0.1:1}\nenvironments: [{name: prod, namespace: any}]\n"))
-		w.gitea.AddRepo("acme", "api", committed(v1, "Begin"), committed(v2, "Answer <!channel> faster"), committed(v3, "Count what was asked"), committed(crashes, "Read the configuration anew"))
-		w.gitea.SetStatus("acme/api", sha(v2), giteatest.Status{Context: "test", State: "success"})
-		w.opts = []kubetest.Option{func(d *appsv1.Deployment) {
-			pods := int32(1)
-			d.Spec.Replicas, d.Spec.Template.Spec.Containers[0].StartupProbe = &pods, nil
-		}}
+		o.furnish()
 		manifest, errOut, code := portal(w.t, "", append([]string{"--config", w.path("bare.yaml")}, args...)...)
 		if code != 0 {
 			w.t.Fatalf("portal slack manifest: %d %s", code, errOut)
@@ -112,6 +106,18 @@ func inSlack(transport, more string) func(*world) {
 			w.t.Fatal(err)
 		}
 	}
+}
+
+// furnish gives the world commits to tell of, and an app of one pod, which is quick.
+func (o *office) furnish() {
+	w := o.w
+	w.slack = o
+	w.gitea.AddRepo("acme", "api", committed(v1, "Begin"), committed(v2, "Answer <!channel> faster"), committed(v3, "Count what was asked"), committed(crashes, "Read the configuration anew"))
+	w.gitea.SetStatus("acme/api", sha(v2), giteatest.Status{Context: "test", State: "success"})
+	w.opts = []kubetest.Option{func(d *appsv1.Deployment) {
+		pods := int32(1)
+		d.Spec.Replicas, d.Spec.Template.Spec.Containers[0].StartupProbe = &pods, nil
+	}}
 }
 
 func committed(tag, subject string) giteatest.Commit {
@@ -189,7 +195,9 @@ func (o *office) sends(by slacktest.User, m slacktest.Message, b slacktest.Butto
 			seen = append(seen, s)
 		}
 	}
-	return slices.MaxFunc(seen, func(a, b slacktest.Message) int { return cmp.Or(changed(a).Compare(changed(b)), cmp.Compare(a.TS, b.TS)) })
+	return slices.MaxFunc(seen, func(a, b slacktest.Message) int {
+		return cmp.Or(changed(a).Compare(changed(b)), cmp.Compare(a.TS, b.TS))
+	})
 }
 
 // changed is when a message was posted or edited last.
