@@ -6,15 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"deployportal/internal/deploys"
-	"deployportal/internal/errs"
 )
 
 const (
@@ -33,8 +30,9 @@ const (
 
 // announcer is a reader of deploys, like any stream: it keeps one message a deploy true.
 //
-// The row of a message is written before it is posted, and its ts after: a portal that dies in between posts it a second
-// time, and the first stays as it was. The same holds for the details in its thread. Everything else is said once.
+// The row of a message is written before it is posted, and its ts after: a portal that dies in between, or gets no answer,
+// posts it a second time, and the first stays as it was. The same holds for the details in its thread. Everything else is
+// said once.
 //
 // Each message has a goroutine of its own, so a channel that answers slowly, or not at all, holds up no other. What a message
 // says is made anew from the deploy whenever it is said; so what came while Slack was away, or asked to wait, is left out,
@@ -133,7 +131,11 @@ func (a *announcer) news(ctx context.Context) ([]following, error) {
 			if !asked && !d.Active() && a.Now().Sub(d.Finished) > tooOld {
 				channel = "" // Slack was not configured for a while: nobody wants to be told of last month now
 			}
-			if err := a.decide(ctx, d.ID, channel); err != nil {
+			back, err := a.undone(ctx, d)
+			if err != nil {
+				return nil, err
+			}
+			if err := a.decide(ctx, d.ID, channel, back); err != nil {
 				return nil, err
 			}
 			last = d.ID
@@ -142,6 +144,18 @@ func (a *announcer) news(ctx context.Context) ([]following, error) {
 			return a.open(ctx)
 		}
 	}
+}
+
+// undone is the deploy that d, a rollback, may be about: what it says of a way back is not true any more. 0: none.
+func (a *announcer) undone(ctx context.Context, d deploys.Deploy) (int64, error) {
+	if d.Kind != deploys.KindRollback {
+		return 0, nil
+	}
+	before, err := a.Deploys.History(ctx, d.Target, d.ID, 1)
+	if err != nil || len(before) == 0 {
+		return 0, err
+	}
+	return before[0].ID, nil
 }
 
 // follow keeps one message true until it says the end.
@@ -232,6 +246,9 @@ func (a *announcer) say(ctx context.Context, f *following, t telling, m Message)
 		return err
 	})
 	switch home := a.env(t.deploy.Target.Env).Channel; {
+	case errors.Is(err, errGone) && f.thread: // its end was told before
+		f.done = true
+		return a.save(ctx, *f)
 	case errors.Is(err, errGone) && f.ts != "":
 		a.log.Info("slack: the message of a deploy was deleted; only its end is said", "deploy", f.deploy, "channel", f.channel)
 		f.ts, f.said, f.gone = "", nil, true
@@ -288,61 +305,4 @@ func (a *announcer) call(ctx context.Context, f func(context.Context) error) err
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sayLimit)
 	defer cancel()
 	return f(ctx)
-}
-
-// telling gathers what the message of a deploy is made of.
-func (a *announcer) telling(ctx context.Context, id int64) (telling, error) {
-	d, err := a.Deploys.Get(ctx, id)
-	if err != nil {
-		return telling{}, fmt.Errorf("reading deploy %d: %w", id, err)
-	}
-	t := telling{deploy: d, voice: newVoice(a.Options, a.env(d.Target.Env)), at: links(strings.TrimRight(a.PublicURL, "/"))}
-	app, err := a.Cluster.App(d.Target)
-	if err != nil && errs.KindOf(err) != errs.NotFound {
-		return t, err
-	}
-	if t.app = app; err == nil && d.To.Tag != "" {
-		if c, ok := a.Catalog.CachedCommit(app.Git, d.To.Tag); ok {
-			t.subject = c.Subject
-		}
-	}
-	if d.Active() {
-		return t, nil
-	}
-	if t.answer, t.answered, err = a.answers(ctx, d); err != nil || d.Status != deploys.Failed {
-		return t, err
-	}
-	_, back, ok, err := a.Deploys.LastGood(ctx, d)
-	if ok {
-		t.back = back.Short()
-	}
-	return t, err
-}
-
-// answers finds the automatic rollback of a deploy, and whether another has rolled it back or is about to: as its page does.
-func (a *announcer) answers(ctx context.Context, d deploys.Deploy) (auto *deploys.Deploy, answered bool, err error) {
-	all, err := a.Deploys.Answers(ctx, d.ID)
-	if err != nil {
-		return nil, false, err
-	}
-	recent, err := a.Deploys.History(ctx, d.Target, 0, 20)
-	if err != nil {
-		return nil, false, err
-	}
-	for _, r := range recent { // one that goes back further than to what ran before d names another deploy
-		if r.ID > d.ID && r.RollbackOf != d.ID && r.Replaces != d.ID && r.From.Same(d.To) && !r.To.Same(d.To) {
-			all = append(all, r)
-		}
-	}
-	for _, r := range all {
-		if r.Kind != deploys.KindRollback {
-			continue
-		}
-		if r.Automatic() && r.RollbackOf == d.ID {
-			auto = &r
-		}
-		back := r.RollbackOf == d.ID && r.To.Same(d.To) && d.CanReturnTo() // it brings d back
-		answered = answered || !back && (r.Active() || r.Status == deploys.Succeeded)
-	}
-	return auto, answered, nil
 }

@@ -69,8 +69,12 @@ func (a *announcer) announced(ctx context.Context) (id int64, err error) {
 }
 
 // decide records, in one transaction, where the message of a deploy goes, and that it is decided. An empty channel: nowhere.
-func (a *announcer) decide(ctx context.Context, id int64, channel string) error {
+// The message of the deploy that it may undo is followed again.
+func (a *announcer) decide(ctx context.Context, id int64, channel string, undone int64) error {
 	return a.DB.Write(ctx, func(tx *sqlite.Tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE slack_messages SET done_at = NULL WHERE deploy_id = ? AND ts <> '' -- slack.decide`, undone); err != nil {
+			return err
+		}
 		if channel != "" {
 			if _, err := tx.Exec(ctx, `INSERT INTO slack_messages (deploy_id, channel) VALUES (?, ?) ON CONFLICT DO NOTHING -- slack.decide`, id, channel); err != nil {
 				return err

@@ -118,6 +118,74 @@ func TestAnnounceAutomaticRollback(t *testing.T) {
 	})
 }
 
+// TestAnnounceRolledBackLater: what a failure says of the way back is true also after a person took it; a message that was
+// deleted after its end is not posted again for that.
+func TestAnnounceRolledBackLater(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		onStage(t, func(s *stage) {
+			s.commits.Answer(deploys.Migrations{Behind: []deploys.Touched{{Path: "migrations/7.sql"}}}, nil)
+			d := s.deploy(inProd, "abc1234")
+			s.pass(11 * time.Minute)
+			m := s.only(deploysChannel)
+			s.reads(m, "*Not rolled back by itself:* migrations/7.sql was touched", "[Roll back to 0000001]", "Roll back, which also marks `abc1234` as bad")
+			if b := m.Button(actionRollback); b == nil || b.Value != "1" {
+				t.Fatalf("%+v", b)
+			}
+			s.closed()
+			if deleted {
+				s.slack.Delete(m)
+			}
+			s.start(deploys.Request{Target: inProd, Return: &deploys.ReturnTo{Deploy: d.ID, Before: true}, Actor: ana, MarkBad: true})
+			s.pass(5 * time.Second)
+			if deleted {
+				s.reads(s.only(deploysChannel), "api back to `0000001`")
+				return
+			}
+			m = s.slack.Messages(deploysChannel)[0]
+			s.reads(m, "Deploy 2> is rolling it back to `0000001` now.")
+			if m.Button(actionRollback) != nil {
+				t.Error("Roll back is still offered")
+			}
+			s.finish(inProd)
+			s.pass(lookAgain)
+			s.reads(s.slack.Messages(deploysChannel)[0], "Deploy 2> has rolled it back to `0000001`.")
+			if n := len(s.slack.Thread(m)); n != 1 {
+				t.Errorf("%d replies in the thread: its details are told again", n)
+			}
+			s.closed()
+		})
+	}
+}
+
+// TestAnnounceLongAgo: what ended long before anybody looked is not told, unless it was asked for in Slack.
+func TestAnnounceLongAgo(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.stops[1]()
+		s.deploy(inProd, "0000002")
+		s.finish(inProd)
+		s.asked(askedChannel, "0000003")
+		s.finish(inProd)
+		s.pass(2 * tooOld)
+		s.startAnnouncer()
+		s.pass(time.Minute)
+		if n := len(s.slack.Messages(deploysChannel)); n != 0 {
+			t.Errorf("%d messages", n)
+		}
+		s.reads(s.only(askedChannel), "*Succeeded:*")
+		s.closed()
+	})
+}
+
+// TestAnnouncePace: many messages are edited more slowly, for Slack takes 50 edits a minute of all together.
+func TestAnnouncePace(t *testing.T) {
+	a := newAnnouncer(Options{}, nil)
+	for n, want := range map[int64]time.Duration{0: leastPace, 1: leastPace, 5: 6 * time.Second, 1000: mostPace} {
+		if a.follows.Store(n); a.pace() != want {
+			t.Errorf("%d messages: %s, want %s", n, a.pace(), want)
+		}
+	}
+}
+
 // TestAnnounceAcrossRestart: a portal that stops amid a rollout leaves its message to the next, which does not post another.
 func TestAnnounceAcrossRestart(t *testing.T) {
 	onStage(t, func(s *stage) {

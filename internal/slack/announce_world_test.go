@@ -32,6 +32,7 @@ type stage struct {
 	slack    *slacktest.Slack
 	cluster  *deploystest.Cluster
 	registry *deploystest.Registry
+	commits  *deploystest.Commits
 	db       *sqlite.DB
 	svc      *deploys.Service
 	envs     []Env
@@ -59,7 +60,7 @@ func (subjects) CachedCommit(_, tag string) (deploys.Commit, bool) {
 func onStage(t *testing.T, f func(*stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{T: t, slack: slacktest.New(), registry: deploystest.NewRegistry(), cluster: deploystest.NewCluster(time.Now, inProd, inStage),
+		s := &stage{T: t, slack: slacktest.New(), registry: deploystest.NewRegistry(), commits: &deploystest.Commits{}, cluster: deploystest.NewCluster(time.Now, inProd, inStage),
 			envs: []Env{{Name: "prod", Channel: deploysChannel}}}
 		s.slack.Invite(deploysChannel, askedChannel)
 		s.slack.Every = leastPace
@@ -102,7 +103,7 @@ func (s *stage) runs(run func(context.Context) error) (stop func()) {
 }
 
 func (s *stage) startService() (stop func()) {
-	s.svc = deploys.New(deploys.Options{DB: s.db, Cluster: slow{s.cluster}, Registry: s.registry, Policy: auth.Policy{}, Commits: &deploystest.Commits{}})
+	s.svc = deploys.New(deploys.Options{DB: s.db, Cluster: slow{s.cluster}, Registry: s.registry, Policy: auth.Policy{}, Commits: s.commits})
 	return s.runs(s.svc.Run)
 }
 

@@ -200,7 +200,7 @@ func (c *client) wait(ctx context.Context, key string) error {
 }
 
 // errContent is what Slack refuses of a message itself.
-var errContent = errors.New("Slack refuses the message")
+var errContent = errors.New("the message is refused")
 
 // meanings of what Slack answers (docs.slack.dev/reference/methods/chat.postMessage, chat.update).
 var meanings = map[string]error{

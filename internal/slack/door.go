@@ -156,7 +156,7 @@ func (d *Door) keepClean(ctx context.Context) {
 var errBusy = errs.New(errs.Unavailable, "The portal is busy or stopping. Try again in a moment.")
 
 // begin does f in the Door's own time, which does not end with the request that asked for it.
-func (d *Door) begin(a ask, f func(context.Context)) error {
+func (d *Door) begin(f func(context.Context)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.shut {
@@ -193,17 +193,21 @@ func (d *Door) guarded(a ask, f func() Message) (m Message) {
 func (d *Door) handle(ctx context.Context, a ask) (m Message, err error) {
 	if why := d.stranger(a); why != nil {
 		d.refuse(ctx, a, why)
-		return saySorry(why, a.request), nil
+		sorry := saySorry(why, a.request)
+		if !a.press {
+			return sorry, nil
+		}
+		return Message{}, d.begin(func(context.Context) { d.respond(a, false, sorry) })
 	}
 	if a.press {
-		return Message{}, d.begin(a, func(ctx context.Context) { d.pressed(ctx, a) })
+		return Message{}, d.begin(func(ctx context.Context) { d.pressed(ctx, a) })
 	}
-	answer, late := make(chan Message), make(chan struct{})
-	err = d.begin(a, func(ctx context.Context) {
+	answer, waited := make(chan Message), make(chan struct{})
+	err = d.begin(func(ctx context.Context) {
 		m := d.guarded(a, func() Message { return d.command(ctx, a) })
 		select {
 		case answer <- m:
-		case <-late:
+		case <-waited:
 			pause(ctx, settle)
 			d.respond(a, true, m)
 		}
@@ -218,7 +222,7 @@ func (d *Door) handle(ctx context.Context, a ask) (m Message, err error) {
 		return m, nil
 	case <-wait.C:
 	}
-	close(late)
+	close(waited)
 	return sayLooking(a.text), nil
 }
 
@@ -240,6 +244,8 @@ func (d *Door) refuse(ctx context.Context, a ask, why error) {
 	if !a.names() {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, noteLimit)
+	defer cancel()
 	if err := d.People.RefuseSlack(ctx, a.who, a.what(), errs.Public(why), a.request); err != nil {
 		d.Log.Error("slack: a refusal is not in the audit log", "request", a.request, "err", err)
 	}

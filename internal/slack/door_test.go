@@ -80,11 +80,11 @@ func TestPress(t *testing.T) {
 	w.people.grant(anaID, "ana", auth.Grant{Role: auth.Viewer})
 	w.says(w.press(anaID, actionDeploy, id), "ana may not deploy in prod")
 	w.people.grant(anaID, "ana", auth.Grant{Role: auth.Deployer})
-	w.says(w.press(anaID, actionDeploy, id), "pressed or cancelled before")
+	w.says(w.press(anaID, actionDeploy, id), "This plan is over")
 
 	id = w.planID(w.command(anaID, "api abc1234 to prod"))
 	w.says(w.press(anaID, actionCancel, id), "Cancelled. Nothing was sent.")
-	w.says(w.press(anaID, actionDeploy, id), "pressed or cancelled before")
+	w.says(w.press(anaID, actionDeploy, id), "This plan is over")
 
 	// What was shown is what is meant.
 	id = w.planID(w.command(anaID, "api abc1234 to prod"))
@@ -122,7 +122,7 @@ func TestMeaningElse(t *testing.T) {
 	if again := w.planID(w.command(anaID, "api abc1234 to prod")); again == id {
 		t.Error("a plan from another image is the same plan")
 	}
-	w.says(w.press(anaID, actionDeploy, id), "pressed or cancelled before")
+	w.says(w.press(anaID, actionDeploy, id), "This plan is over")
 }
 
 func TestWhoMayOnlyLook(t *testing.T) {
@@ -312,6 +312,11 @@ func TestPanic(t *testing.T) {
 	w := newWorld(t)
 	w.door.Catalog = nil
 	w.says(w.command(anaID, "list api"), "Something went wrong on our side.")
+	w.door.People = nil
+	w.says(w.press(anaID, actionDeploy, strings.Repeat("0", 32)), "Something went wrong on our side.")
+	if s := w.log.String(); strings.Count(s, "slack: panic") != 2 {
+		t.Errorf("the log says %s", s)
+	}
 }
 
 func TestRunEnds(t *testing.T) {

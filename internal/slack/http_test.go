@@ -232,7 +232,7 @@ func TestRefused(t *testing.T) {
 		t.Fatalf("only %d requests", len(refusals))
 	}
 	for _, c := range refusals {
-		before := len(w.people.refusals())
+		before, told := len(w.people.refusals()), w.slack.count()
 		good := sign(fresh(form(anaID, "lock api in prod no")), time.Now())
 		valid := good.Header.Get("X-Slack-Signature")
 		rec := w.serve(c.make(good))
@@ -244,6 +244,13 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %d entries", c.name, audited)
 		}
 		checkRefusal(t, c.name, rec, valid)
+		if pressed := strings.Contains(c.name, "press") && c.status == 200; pressed {
+			if said := w.slack.since(w, told); !strings.Contains(said, `."`) {
+				t.Errorf("%s: told %s", c.name, said)
+			}
+		} else if w.slack.count() != told {
+			t.Errorf("%s: somebody is told something", c.name)
+		}
 	}
 	if n := w.count(`SELECT (SELECT count(*) FROM locks) + (SELECT count(*) FROM deploys) + (SELECT count(*) FROM slack_plans)`); n != 0 {
 		t.Errorf("%d requests were taken", n)

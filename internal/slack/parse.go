@@ -63,10 +63,9 @@ func parse(text string) (command, error) {
 	case verbHelp:
 		return c, nil
 	case verbLink:
-		if len(words) != 1 {
-			return c, misread(c.verb, "To link your account takes the code that the portal shows you, and nothing else.")
+		if c.code = bare(strings.Join(words, "")); c.code == "" { // a code is the same with spaces in it
+			return c, misread(c.verb, "To link your account takes the code that the portal shows you.")
 		}
-		c.code = words[0]
 		return c, nil
 	case verbUnlink:
 		if len(words) > 0 {

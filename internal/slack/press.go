@@ -93,7 +93,7 @@ func (d *Door) takePlan(ctx context.Context, a ask) (p plan, first bool, sorry *
 // sayWas says what came of a plan that is ended.
 func (d *Door) sayWas(ctx context.Context, a ask, p plan) said {
 	if p.deploy == 0 {
-		return said{sayWords("This plan was pressed or cancelled before. What came of it: `/deploy log " + escape(p.request.Target.App) + "`"), true}
+		return said{sayWords("This plan is over: it was pressed, cancelled, or asked for anew. What came of it: `/deploy log " + escape(p.request.Target.App) + "`"), true}
 	}
 	deploy, err := d.Deploys.Get(ctx, p.deploy)
 	if err != nil {

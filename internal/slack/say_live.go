@@ -16,7 +16,7 @@ type telling struct {
 	deploy   deploys.Deploy
 	app      deploys.App     // the zero one: it is not configured any more
 	subject  string          // of the commit; may be empty
-	answer   *deploys.Deploy // the automatic rollback of it; nil: there is none
+	answer   *deploys.Deploy // the newest rollback that answers it; nil: there is none
 	answered bool            // another deploy has rolled it back, or is about to
 	back     string          // what a rollback would bring back; empty: nothing is known that ran well before
 	voice    voice
@@ -180,12 +180,10 @@ func (t telling) todo() string {
 		return "See what runs now. If the other change was a mistake, deploy again."
 	case t.answer != nil && t.answer.Active():
 		return fmt.Sprintf("%s is rolling it back to %s now. Cure the cause, then deploy the new image.", t.deployLink(t.answer.ID, "Deploy"), code(t.answer.To.Short()))
-	case t.answered && t.answer != nil:
-		return fmt.Sprintf("%s has rolled it back to %s. Cure the cause, then deploy the new image.", t.deployLink(t.answer.ID, "Deploy"), code(t.answer.To.Short()))
 	case t.answered:
-		return "It has been rolled back. Cure the cause, then deploy the new image."
+		return fmt.Sprintf("%s has rolled it back to %s. Cure the cause, then deploy the new image.", t.deployLink(t.answer.ID, "Deploy"), code(t.answer.To.Short()))
 	case t.answer != nil:
-		return fmt.Sprintf("The rollback failed too: see %s. Look at the pods, then deploy an image that cures it.", t.deployLink(t.answer.ID, "deploy"))
+		return fmt.Sprintf("%s did not roll it back either. Look at the pods, then deploy an image that cures it.", t.deployLink(t.answer.ID, "Deploy"))
 	case d.Kind == deploys.KindRollback || t.back == "":
 		return "Deploy an image that cures it."
 	case d.Kind == deploys.KindRestart:

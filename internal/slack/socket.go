@@ -3,8 +3,6 @@ package slack
 import (
 	"context"
 	"encoding/json"
-	"io"
-	"log"
 	"log/slog"
 	"sync"
 	"time"
@@ -63,7 +61,7 @@ func (s *socket) run(ctx context.Context) error {
 	defer wg.Wait()
 	for rest := leastRest; ; rest = min(2*rest, 5*time.Minute) {
 		began := time.Now()
-		client := socketmode.New(s.api, socketmode.OptionReadLimit(envelopeLimit), socketmode.OptionLog(log.New(io.Discard, "", 0)))
+		client := socketmode.New(s.api, socketmode.OptionReadLimit(envelopeLimit))
 		one, cancel := context.WithCancel(ctx)
 		wg.Go(func() { s.events(one, client, &wg) })
 		err := client.RunContext(one)

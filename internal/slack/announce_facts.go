@@ -1,0 +1,66 @@
+package slack
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"deployportal/internal/deploys"
+	"deployportal/internal/errs"
+)
+
+// telling gathers what the message of a deploy is made of.
+func (a *announcer) telling(ctx context.Context, id int64) (telling, error) {
+	d, err := a.Deploys.Get(ctx, id)
+	if err != nil {
+		return telling{}, fmt.Errorf("reading deploy %d: %w", id, err)
+	}
+	t := telling{deploy: d, voice: newVoice(a.Options, a.env(d.Target.Env)), at: links(strings.TrimRight(a.PublicURL, "/"))}
+	app, err := a.Cluster.App(d.Target)
+	if err != nil && errs.KindOf(err) != errs.NotFound {
+		return t, err
+	}
+	if t.app = app; err == nil && d.To.Tag != "" {
+		if c, ok := a.Catalog.CachedCommit(app.Git, d.To.Tag); ok {
+			t.subject = c.Subject
+		}
+	}
+	if d.Active() {
+		return t, nil
+	}
+	if t.answer, t.answered, err = a.answers(ctx, d); err != nil || d.Status != deploys.Failed {
+		return t, err
+	}
+	_, back, ok, err := a.Deploys.LastGood(ctx, d)
+	if ok {
+		t.back = back.Short()
+	}
+	return t, err
+}
+
+// answers finds the newest rollback that answers a deploy, and whether it has been rolled back or is about to: as its page does.
+func (a *announcer) answers(ctx context.Context, d deploys.Deploy) (newest *deploys.Deploy, answered bool, err error) {
+	all, err := a.Deploys.Answers(ctx, d.ID)
+	if err != nil {
+		return nil, false, err
+	}
+	recent, err := a.Deploys.History(ctx, d.Target, 0, 20)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, r := range recent { // one that goes back further than to what ran before d names another deploy
+		if r.ID > d.ID && r.RollbackOf != d.ID && r.Replaces != d.ID && r.From.Same(d.To) && !r.To.Same(d.To) {
+			all = append(all, r)
+		}
+	}
+	for _, r := range all {
+		if r.Kind != deploys.KindRollback || r.RollbackOf == d.ID && r.To.Same(d.To) && d.CanReturnTo() { // it brings d back
+			continue
+		}
+		if newest == nil || r.ID > newest.ID {
+			newest = &r
+		}
+		answered = answered || r.Active() || r.Status == deploys.Succeeded
+	}
+	return newest, answered, nil
+}
