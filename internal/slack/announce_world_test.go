@@ -63,7 +63,7 @@ func onStage(t *testing.T, f func(*stage)) {
 		s := &stage{T: t, slack: slacktest.New(), registry: deploystest.NewRegistry(), commits: &deploystest.Commits{}, cluster: deploystest.NewCluster(time.Now, inProd, inStage),
 			envs: []Env{{Name: "prod", Channel: deploysChannel}}}
 		s.slack.Invite(deploysChannel, askedChannel)
-		s.slack.Every = leastPace
+		s.slack.Every = 2 * time.Second
 		db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "portal.db"), time.Now)
 		s.must(err)
 		s.must(db.Migrate(t.Context(), migrations.Files))
@@ -216,7 +216,7 @@ func (s *stage) paced(m slacktest.Message) {
 	s.Helper()
 	last := m.At
 	for _, e := range m.Edits {
-		if e.At.Sub(last) < leastPace {
+		if e.At.Sub(last) < 2*time.Second {
 			s.Errorf("edited %s after the edit before", e.At.Sub(last))
 		}
 		last = e.At

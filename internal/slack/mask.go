@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"deployportal/internal/foreign"
 )
 
 // userinfo is the part of a URL that may hold a password, up to the last @ of the word: a password may hold one too.
@@ -36,8 +38,16 @@ func newVoice(o Options, env Env) voice {
 	return v
 }
 
-// text is what others said, harmless and bounded.
-func (v voice) text(s string, most int) string { return text(v.clear(s), most) }
+// text is what others said, harmless, and no longer than most as Slack counts: after it was escaped.
+func (v voice) text(s string, most int) string {
+	line, size := foreign.Line(v.clear(s), most), 0
+	for i, r := range line {
+		if size += len(escape(string(r))); size > most {
+			return escape(line[:i]) + "…"
+		}
+	}
+	return escape(line)
+}
 
 // clear takes out what may not be told.
 func (v voice) clear(s string) string {

@@ -49,7 +49,7 @@ func sayLive(t telling) Message {
 	if len(body) > 0 {
 		m.Text += " " + strings.ReplaceAll(body[0], "*", "")
 	}
-	m.Blocks = append(m.Blocks, lines(body, 4)...)
+	m.Blocks = append(m.Blocks, lines(body, 3)...)
 	m.Blocks = append(m.Blocks, note(t.foot()))
 	if buttons := t.buttons(); len(buttons) > 0 {
 		m.Blocks = append(m.Blocks, api.NewActionBlock("deploy "+strconv.FormatInt(t.deploy.ID, 10), buttons...))

@@ -265,3 +265,43 @@ func TestMask(t *testing.T) {
 		}
 	}
 }
+
+// TestLiveHostile: nobody can mention, shout, link or break a limit by what they call things.
+func TestLiveHostile(t *testing.T) {
+	for _, word := range []string{"<!channel>", "<@U0ANA>", "<https://evil.org|Deploy>", "`*_~&", strings.Repeat("<&>", 3000), "a\u202eb\x1b[31m\nc", "```"} {
+		k := kinds()["live-failed-logs"]
+		d := &k.deploy
+		d.Target, d.ActorName, d.Reason, d.Sentence, d.Note = deploys.Target{App: word, Env: word}, word, word, word, deploys.NotRolledBack+word
+		d.Cause = &deploys.Cause{Title: word, Sentence: word, Advice: word}
+		for _, kind := range []deploys.EvidenceKind{deploys.FromCluster, deploys.FromLog, deploys.FromTemplate} {
+			for range 20 {
+				d.Cause.Evidence = append(d.Cause.Evidence, deploys.Evidence{Kind: kind, Text: word})
+			}
+		}
+		d.From.Tag, d.To.Tag, d.Trouble, d.Source, k.subject = word, word, word, word, word
+		live := kinds()["live-rolling"]
+		live.deploy.Target, live.deploy.Causes, live.subject = d.Target, []deploys.Cause{*d.Cause}, word
+		for i := range live.deploy.Rollout.Pods {
+			p := &live.deploy.Rollout.Pods[i]
+			p.Name, p.Ready = p.ReplicaSet+"-"+word, false
+			p.Containers = append(p.Containers[:0:0], deploys.Container{Name: word, Init: true, State: "waiting", Reason: word, Message: word})
+		}
+		all := append(sayDetails(k, []deploys.Event{{At: tenPast, Text: word}}), sayLive(k), sayLive(live))
+		for _, m := range all {
+			text, err := json.Marshal(map[string]any{"text": m.Text, "blocks": m.Blocks})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if wrong := slacktest.Validate(text); len(wrong) > 0 {
+				t.Errorf("%.20q: %v", word, wrong)
+			}
+			var back any
+			if err := json.Unmarshal(text, &back); err != nil {
+				t.Fatal(err)
+			}
+			if plain := fmt.Sprint(back); strings.Contains(plain, "<!channel") || strings.Contains(plain, "<@") || strings.Contains(plain, "<https://evil") || strings.ContainsRune(plain, '\u202e') {
+				t.Errorf("%.20q stands as it is: %s", word, plain)
+			}
+		}
+	}
+}

@@ -40,7 +40,7 @@ func TestTransports(t *testing.T) {
 
 func journey(t *testing.T, overSocket bool) {
 	s := slacktest.New()
-	s.Team, s.App, s.Every = team, app, leastPace
+	s.Team, s.App, s.Every = team, app, 2*time.Second
 	s.Invite(channel)
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "portal.db"), time.Now)
 	must(t, err)
