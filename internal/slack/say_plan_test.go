@@ -109,7 +109,7 @@ func imageListOld() images {
 
 func pastDeploys() []deploys.Deploy {
 	return []deploys.Deploy{
-		{ID: 42, Target: apiProd, Kind: deploys.KindRollback, Status: deploys.Running, To: versionOf(sha("fed9876")), ActorName: "portal:auto", Created: noon},
+		{ID: 42, Target: apiProd, Kind: deploys.KindRollback, Status: deploys.Running, To: versionOf(sha("fed9876")), ActorID: "portal:auto", ActorName: "portal:auto", Created: noon},
 		{ID: 41, Target: apiProd, Kind: deploys.KindDeploy, Status: deploys.Failed, To: versionOf(sha("abc1234")), ActorName: "ana", Created: noon.Add(-time.Hour),
 			Sentence: "Pod api-7d9 does not start: the image has no <entrypoint>."},
 		{ID: 40, Target: apiStaging, Kind: deploys.KindRestart, Status: deploys.Succeeded, To: versionOf(sha("fed9876")), ActorName: "ben", Created: noon.Add(-2 * time.Hour),

@@ -60,7 +60,7 @@ func (o *office) deploys() {
 	}
 	o.says(o.presses(o.ana, plan, "deploy"), "Deploy 1 of api in prod to `"+v2+"` has begun.")
 	began := o.becomes(talk, 1, "api to `"+v2+"` in prod")
-	m := o.says(o.becomes(talk, 1, "Succeeded"), "1 of 1 pod runs", "asked by ana in Slack", "from `"+v1+"`")
+	m := o.says(o.becomes(talk, 1, "Succeeded"), "1 of 1 pod runs", "asked for by ana in Slack", "from `"+v1+"`")
 	if m.TS != began.TS || len(m.Edits) == 0 {
 		o.w.t.Errorf("the message is another than at first, or was never edited: %+v", m)
 	}
@@ -79,7 +79,7 @@ func (o *office) deploys() {
 // announces: what begins in the browser is told in the channel of its environment.
 func (o *office) announces() {
 	id := o.w.ana.deploy(v3)
-	o.says(o.becomes(board, 1, "Succeeded"), "api to `"+v3+"` in prod", "asked by ana in the browser", fmt.Sprintf("%s/deploys/%d", publicURL, id))
+	o.says(o.becomes(board, 1, "Succeeded"), "api to `"+v3+"` in prod", "asked for by ana in the browser", fmt.Sprintf("%s/deploys/%d", publicURL, id))
 	if n := len(o.public(talk)); n != 1 {
 		o.w.t.Errorf("%d messages where people talk, want the one of before", n)
 	}
@@ -97,10 +97,11 @@ func (o *office) fails() {
 	o.says(o.presses(o.ana, plan, "deploy"), "the rollback of api in prod to `"+v3+"`, has begun.")
 	o.says(o.becomes(talk, 3, "Succeeded"), "api back to `"+v3+"` in prod")
 	o.w.runs(o.w.pinned(v3))
+	o.w.until("the failure to say that it was rolled back", func() bool { return o.public(talk)[1].Button("rollback") == nil })
 	if n := o.w.count(`SELECT count(*) FROM deploys`); n != 4 {
 		o.w.t.Errorf("%d deploys, want 4", n)
 	}
-	o.says(o.types(o.ana, talk, "log api"), "Deploy 4> api in prod: back to `"+v3+"`, *succeeded*", "Deploy 3> api in prod: `"+crashes+"`, *failed*")
+	o.says(o.types(o.ana, talk, "log api"), "Deploy 4>, api in prod: back to `"+v3+"`, *succeeded*", "Deploy 3>, api in prod: `"+crashes+"`, *failed*")
 }
 
 // locks: what is locked is deployed to by nobody, and everybody is told why.

@@ -86,7 +86,7 @@ func (o *office) moves() {
 	plan := o.types(o.ana, closing, "api "+v2)
 	o.Archive(closing)
 	o.presses(o.ana, plan, "deploy")
-	o.says(o.becomes(board, 1, "Succeeded"), "api to `"+v2+"` in prod", "asked by ana in Slack")
+	o.says(o.becomes(board, 1, "Succeeded"), "api to `"+v2+"` in prod", "asked for by ana in Slack")
 	if all := o.public(closing); len(all) > 0 {
 		o.w.t.Errorf("an archived channel has %s", all[0].Seen())
 	}
