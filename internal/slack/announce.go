@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,10 +46,13 @@ type announcer struct {
 	log     *slog.Logger
 	calls   chan struct{} // one in it for each call under way
 	follows atomic.Int64  // messages that are followed
+
+	mu       sync.Mutex
+	followed map[int64]bool // by deploy; false: not any more, since the last look
 }
 
 func newAnnouncer(o Options, t talker) *announcer {
-	a := &announcer{Options: o, talker: t, log: o.Log, calls: make(chan struct{}, mostCalls)}
+	a := &announcer{Options: o, talker: t, log: o.Log, calls: make(chan struct{}, mostCalls), followed: map[int64]bool{}}
 	if a.log == nil {
 		a.log = slog.Default()
 	}
@@ -63,15 +68,15 @@ func (a *announcer) run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	followed := map[int64]bool{} // by deploy
 	for {
 		rest := leastLook
+		a.forget()
 		rows, err := a.news(ctx)
 		if err != nil && ctx.Err() == nil {
 			a.log.Error("slack: it cannot be read what is to be announced", "err", err)
 			rest = leastRest
 		} else if err == nil {
-			followed = a.takeUp(ctx, &wg, followed, rows)
+			a.takeUp(ctx, &wg, rows)
 		}
 		if !pauseFor(ctx, rest, nil) || !pauseFor(ctx, lookAgain, bell) {
 			return nil
@@ -79,21 +84,32 @@ func (a *announcer) run(ctx context.Context) error {
 	}
 }
 
-// takeUp follows the messages that are not followed yet, and gives what is followed now.
-func (a *announcer) takeUp(ctx context.Context, wg *sync.WaitGroup, followed map[int64]bool, rows []following) map[int64]bool {
-	now := map[int64]bool{}
+// takeUp follows the messages that are not followed yet.
+func (a *announcer) takeUp(ctx context.Context, wg *sync.WaitGroup, rows []following) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, f := range rows {
-		now[f.deploy] = true
-		if followed[f.deploy] {
+		if _, followed := a.followed[f.deploy]; followed {
 			continue
 		}
+		a.followed[f.deploy] = true
 		a.follows.Add(1)
 		wg.Go(func() {
-			defer a.follows.Add(-1)
 			a.follow(ctx, f)
+			a.follows.Add(-1)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.followed[f.deploy] = false
 		})
 	}
-	return now
+}
+
+// forget lets messages that are not followed any more be taken up again. It is called before the open ones are read: what is
+// read then knows what their followers have stored.
+func (a *announcer) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.followed, func(_ int64, still bool) bool { return !still })
 }
 
 // pauseFor waits so long, or until a bell rings. False: ctx has ended.
@@ -210,15 +226,15 @@ func (a *announcer) step(ctx context.Context, f *following) (said bool, err erro
 		return false, nil
 	}
 	m := sayLive(t)
-	text, err := json.Marshal(m)
+	sum, err := sumOf(m)
 	if err != nil {
 		return false, err
 	}
-	if sum := sha256.Sum256(text); !bytes.Equal(sum[:], f.said) {
+	if !bytes.Equal(sum, f.said) {
 		if err := a.say(ctx, f, t, m); err != nil || f.done || f.ts == "" {
 			return true, err
 		}
-		f.said, said = sum[:], true
+		f.said, said = sum, true
 		if err := a.save(ctx, *f); err != nil {
 			return said, err
 		}
@@ -232,7 +248,35 @@ func (a *announcer) step(ctx context.Context, f *following) (said bool, err erro
 		}
 	}
 	f.thread, f.done = true, true
-	return said, a.save(ctx, *f)
+	if err := a.save(ctx, *f); err != nil {
+		return said, err
+	}
+	return said, a.stillTrue(ctx, f)
+}
+
+// stillTrue opens a message again that is done and not true any more: a rollback that began meanwhile may have opened it just
+// before it was stored that it is done.
+func (a *announcer) stillTrue(ctx context.Context, f *following) error {
+	t, err := a.telling(ctx, f.deploy)
+	if err != nil {
+		return err
+	}
+	sum, err := sumOf(sayLive(t))
+	if err != nil || bytes.Equal(sum, f.said) {
+		return err
+	}
+	f.done = false
+	return a.save(ctx, *f)
+}
+
+// sumOf tells one message from another.
+func sumOf(m Message) ([]byte, error) {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a message: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return sum[:], nil
 }
 
 // say posts a message, or edits it. Where it cannot be edited it is posted anew when t is the end; where the channel takes

@@ -124,7 +124,13 @@ func TestAnnounceRolledBackLater(t *testing.T) {
 		onStage(t, func(s *stage) {
 			s.commits.Answer(deploys.Migrations{Behind: []deploys.Touched{{Path: "migrations/7.sql"}}}, nil)
 			d := s.deploy(inProd, "abc1234")
-			s.pass(11 * time.Minute)
+			for d.Active() { // and not much longer: the next look is that for the rollback
+				s.pass(time.Second)
+				var err error
+				d, err = s.svc.Get(s.Context(), d.ID)
+				s.must(err)
+			}
+			s.pass(2 * leastPace)
 			m := s.only(deploysChannel)
 			s.reads(m, "*Not rolled back by itself:* migrations/7.sql was touched", "[Roll back to 0000001]", "Roll back, which also marks `abc1234` as bad")
 			if b := m.Button(actionRollback); b == nil || b.Value != "1" {

@@ -24,8 +24,12 @@ func BenchmarkSlack(b *testing.B) {
 	o.links(o.ana, w.ana)
 	plan := o.types(o.ana, talk, "api "+v2)
 	kinds := []func() slacktest.Request{
-		func() slacktest.Request { return o.Press(o.ana, plan, slacktest.Button{ActionID: "rollback", Value: "1"}) },
-		func() slacktest.Request { return o.Press(o.ana, plan, slacktest.Button{ActionID: "cancel", Value: strings.Repeat("0", 32)}) },
+		func() slacktest.Request {
+			return o.Press(o.ana, plan, slacktest.Button{ActionID: "rollback", Value: "1"})
+		},
+		func() slacktest.Request {
+			return o.Press(o.ana, plan, slacktest.Button{ActionID: "cancel", Value: strings.Repeat("0", 32)})
+		},
 	}
 	for _, words := range []string{"", "help", "status", "status api", "list api", "api " + v2, "api b2b2 to prod", "api " + v3 + " because it is late",
 		"rollback api", "log api", "lock api the release", "unlock api", "apo " + v2, "link 00000-00000"} {
