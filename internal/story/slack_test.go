@@ -2,8 +2,11 @@ package story_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"deployportal/internal/audit"
 )
@@ -32,6 +35,10 @@ func TestSlackJourney(t *testing.T) {
 		w.scene(t, "fail and go back", o.fails)
 		w.scene(t, "lock", o.locks)
 		w.scene(t, "killed in mid-rollout", o.survives)
+		w.scene(t, "forged", func() { o.forged(transport) })
+		if transport == overSocket {
+			w.scene(t, "connection lost", o.reconnects)
+		}
 		w.scene(t, "unlink", o.leaves)
 		w.whole()
 	})
@@ -71,6 +78,7 @@ func (o *office) deploys() {
 	if asked.Actor.Name != "ana" || asked.Actor.Source != "slack" || asked.Actor.Method != "slack link" || asked.Actor.Addr != o.addr(o.ana, talk) {
 		o.w.t.Errorf("the entry: %+v", asked)
 	}
+	o.w.ana.get(fmt.Sprintf("/audit/%d", asked.Seq)).says(200, "main", o.addr(o.ana, talk))
 	if all := o.public(board); len(all) != 0 {
 		o.w.t.Errorf("it is told in the environment's channel too: %s", all[0].Seen())
 	}
@@ -137,6 +145,62 @@ func (o *office) survives() {
 	o.threaded(o.public(talk)[3], "*What happened*")
 	o.w.over(5, "succeeded", "1 of 1 pod runs "+v2)
 	o.w.seen()
+}
+
+// forged: who cannot sign is told nothing, what was taken before is not taken again, and a portal that Slack reaches by
+// Socket Mode takes nothing from outside at all.
+func (o *office) forged(transport string) {
+	entries := len(o.w.newest(audit.Filter{}))
+	body := o.Command(o.ana, talk, "/deploy", "unlink").Form.Encode()
+	post := func(body string, header http.Header) (status int, answer string) {
+		r, err := http.NewRequestWithContext(o.w.t.Context(), http.MethodPost, o.w.url()+"/hooks/slack", strings.NewReader(body))
+		if err != nil {
+			o.w.t.Fatal(err)
+		}
+		r.Header = header
+		res, err := plainClient.Do(r)
+		if err != nil {
+			o.w.t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			o.w.t.Fatal(err)
+		}
+		return res.StatusCode, string(text)
+	}
+	signed := o.Sign(body, time.Now())
+	forged := map[string]http.Header{"unsigned": {"Content-Type": {"application/x-www-form-urlencoded"}},
+		"old": o.Sign(body, time.Now().Add(-6*time.Minute)), "of another body": o.Sign(body+"&x=1", time.Now())}
+	if transport == overSocket {
+		forged["signed"] = signed
+	}
+	for name, header := range forged {
+		status, answer := post(body, header)
+		if transport == overHTTP && (status != http.StatusUnauthorized || answer != "") || transport == overSocket && status != http.StatusNotFound {
+			o.w.t.Errorf("%s: %d %q", name, status, answer)
+		}
+	}
+	if n := len(o.w.newest(audit.Filter{})); n != entries {
+		o.w.t.Errorf("%d entries more", n-entries)
+	}
+	if transport == overHTTP {
+		help := o.Command(o.ana, talk, "/deploy", "help").Form.Encode()
+		signed = o.Sign(help, time.Now())
+		first, _ := post(help, signed)
+		if again, answer := post(help, signed); first != http.StatusOK || again != http.StatusUnauthorized || answer != "" {
+			o.w.t.Errorf("sent twice: %d, then %d %q", first, again, answer)
+		}
+	}
+}
+
+// reconnects: Slack ends a connection now and then, and networks do.
+func (o *office) reconnects() {
+	for _, end := range []func(){func() { o.Disconnect("refresh_requested") }, o.Cut} {
+		end()
+		o.connected()
+		o.says(o.types(o.ana, talk, "status api"), "runs `"+v2+"`")
+	}
 }
 
 // leaves: whose link has ended may look, as before.
