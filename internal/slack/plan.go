@@ -44,6 +44,15 @@ type objection struct{ sentence, fix string }
 
 func (o *offer) object(sentence, fix string) { o.closed = append(o.closed, objection{sentence, fix}) }
 
+// whyBad is why what runs is bad, as far as the deploy tells that brought it; a rollback from it then marks it, as in the
+// browser. Empty: it is not known to be.
+func (o *offer) whyBad() string {
+	if o.running.Digest == "" || o.to.Same(o.running) || !o.latest.To.Same(o.running) {
+		return ""
+	}
+	return o.latest.WhyBad()
+}
+
 func (o *offer) isBack() bool { return o.request.Return != nil }
 
 // offerDeploy is the plan of a deploy.
@@ -178,6 +187,7 @@ func (d *Door) offer(ctx context.Context, a ask, app deploys.App, o offer) (Mess
 		return Message{}, err
 	}
 	o.facts, o.env = known[0], d.envOf(app.Env)
+	o.request.MarkBad = o.isBack() && o.whyBad() != ""
 	marks, err := d.Deploys.BadImages(ctx, o.to.Repository)
 	if err != nil {
 		return Message{}, err

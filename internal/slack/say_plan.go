@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -94,6 +95,9 @@ func planWay(o offer) []string {
 	out := []string{way}
 	if o.request.Reason != "" {
 		out = append(out, "Reason: "+text(o.request.Reason, 300))
+	}
+	if o.request.MarkBad {
+		out = append(out, "It also marks "+code(o.running.Short())+" as bad: "+text(strings.TrimSuffix(cmp.Or(o.request.Reason, o.whyBad()), "."), 300)+".")
 	}
 	return out
 }

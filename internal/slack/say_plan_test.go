@@ -65,7 +65,7 @@ func planLook() offer {
 
 func planBack() offer {
 	o := planOffer()
-	o.request = deploys.Request{Target: apiProd, Return: &deploys.ReturnTo{Deploy: 40}, Reason: "payments fail"}
+	o.request = deploys.Request{Target: apiProd, Return: &deploys.ReturnTo{Deploy: 40}, Reason: "payments fail", MarkBad: true}
 	o.between = deploys.Range{Behind: 1, Lost: []deploys.Commit{commitOf(sha("fed9876"), "Pay in parts")}}
 	o.locks = []deploys.Lock{{Scope: deploys.Scope(apiProd), OwnerName: "cleo", Reason: "a freeze", Created: noon.Add(-time.Hour)}}
 	o.checks = nil

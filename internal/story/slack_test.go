@@ -101,11 +101,12 @@ func (o *office) fails() {
 	if all := m.Seen() + o.threaded(m, "*What happened*"); strings.Contains(all, "boot:") || strings.Contains(all, "panic:") {
 		o.w.t.Errorf("what the container said is told:\n%s", all)
 	}
-	plan := o.says(o.presses(o.ana, m, "rollback"), "Roll back api in prod to "+v3, "`"+crashes+"` → `"+v3+"`")
+	plan := o.says(o.presses(o.ana, m, "rollback"), "Roll back api in prod to "+v3, "`"+crashes+"` → `"+v3+"`", "It also marks `"+crashes+"` as bad: Deploy 3 failed: Crash loop.")
 	o.says(o.presses(o.ana, plan, "deploy"), "the rollback of api in prod to `"+v3+"`, has begun.")
 	o.says(o.becomes(talk, 3, "Succeeded"), "api back to `"+v3+"` in prod")
 	o.w.runs(o.w.pinned(v3))
 	o.w.until("the failure to say that it was rolled back", func() bool { return o.public(talk)[1].Button("rollback") == nil })
+	o.says(o.types(o.ana, talk, "api bad0"), "*In the way:* "+crashes+" was marked as bad by ana")
 	if n := o.w.count(`SELECT count(*) FROM deploys`); n != 4 {
 		o.w.t.Errorf("%d deploys, want 4", n)
 	}
