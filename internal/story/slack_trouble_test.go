@@ -14,9 +14,23 @@ import (
 	"deployportal/internal/slack/slacktest"
 )
 
-// TestSlackTrouble: Slack asks to wait, a person deletes the message, a channel is archived, and people press what is not
-// theirs. What the message says in the end is right, and nothing is deployed that should not be.
+// TestSlackTrouble: Slack asks to wait, a person deletes the message, a channel is archived, Slack is away. What the message
+// says in the end is right.
 func TestSlackTrouble(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, inSlack(overHTTP, ", confirm: true"))
+	o := w.slack
+	o.links(o.ana, w.ana)
+	w.scene(t, "asked to wait", o.waits)
+	w.scene(t, "message deleted", o.loses)
+	w.scene(t, "channel archived", o.moves)
+	w.scene(t, "Slack away", o.waitsForSlack)
+	w.whole()
+}
+
+// TestSlackRights: people press what is not theirs, or what they may no more, and nothing is deployed that should not be; and
+// what may be told of a log is told.
+func TestSlackRights(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, inSlack(overHTTP, ", logs: true, confirm: true"))
 	o := w.slack
@@ -24,10 +38,6 @@ func TestSlackTrouble(t *testing.T) {
 	o.links(o.ana, w.ana)
 	dan := w.signIn("dan", passwordOfDan)
 	o.links(o.dan, dan)
-	w.scene(t, "asked to wait", o.waits)
-	w.scene(t, "message deleted", o.loses)
-	w.scene(t, "channel archived", o.moves)
-	w.scene(t, "Slack away", o.waitsForSlack)
 	w.scene(t, "strangers", o.refuses)
 	w.scene(t, "rights", func() { o.asksAgain(dan) })
 	w.scene(t, "log lines", o.quotes)
