@@ -17,7 +17,7 @@ func TestAnnounceLongRollout(t *testing.T) {
 		s.deploy(inProd, "abc1234")
 		began := time.Now()
 		s.pass(time.Second)
-		s.reads(s.only(deploysChannel), ":large_yellow_circle: *Rolling out:* api to `abc1234` in prod", "Fix &lt;the&gt; parser &amp; more", "asked by ana in the browser")
+		s.reads(s.only(deploysChannel), ":large_yellow_circle: *Rolling out:* api to `abc1234` in prod", "Fix &lt;the&gt; parser &amp; more", "asked for by ana in the browser")
 		s.cluster.Update(inProd, func(r *deploys.Rollout) { r.Desired = 5 })
 		for n := range 5 {
 			for i := range int32(50) { // every 8 s something else
@@ -81,7 +81,7 @@ func TestAnnounceWhereAsked(t *testing.T) {
 	onStage(t, func(s *stage) {
 		s.asked(askedChannel, "abc1234")
 		s.pass(time.Second)
-		s.reads(s.only(askedChannel), "asked by ana in Slack")
+		s.reads(s.only(askedChannel), "asked for by ana in Slack")
 		s.finish(inProd)
 		s.reads(s.only(askedChannel), "*Succeeded:*")
 		if n := len(s.slack.Messages(deploysChannel)); n != 0 {
@@ -104,7 +104,7 @@ func TestAnnounceAutomaticRollback(t *testing.T) {
 		if all[0].Button(actionRollback) != nil {
 			t.Errorf("Roll back is offered although it happens")
 		}
-		s.reads(all[1], ":large_yellow_circle: *Rolling out:* api back to `0000001` in prod", "by itself", "in answer to <https://deploy.example.org/deploys/1|deploy 1>")
+		s.reads(all[1], ":large_yellow_circle: *Rolling out:* api back to `0000001` in prod", "by the portal itself", "in answer to <https://deploy.example.org/deploys/1|deploy 1>")
 		s.finish(inProd)
 		s.pass(lookAgain)
 		all = s.slack.Messages(askedChannel)
@@ -124,7 +124,13 @@ func TestAnnounceRolledBackLater(t *testing.T) {
 		onStage(t, func(s *stage) {
 			s.commits.Answer(deploys.Migrations{Behind: []deploys.Touched{{Path: "migrations/7.sql"}}}, nil)
 			d := s.deploy(inProd, "abc1234")
-			s.pass(11 * time.Minute)
+			for d.Active() { // and not much longer: the next look is that for the rollback
+				s.pass(time.Second)
+				var err error
+				d, err = s.svc.Get(s.Context(), d.ID)
+				s.must(err)
+			}
+			s.pass(2 * leastPace)
 			m := s.only(deploysChannel)
 			s.reads(m, "*Not rolled back by itself:* migrations/7.sql was touched", "[Roll back to 0000001]", "Roll back, which also marks `abc1234` as bad")
 			if b := m.Button(actionRollback); b == nil || b.Value != "1" {

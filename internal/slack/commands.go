@@ -3,6 +3,7 @@ package slack
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -137,6 +138,9 @@ func (d *Door) log(ctx context.Context, c command) (Message, error) {
 		}
 		past = append(past, some...)
 	}
+	for i, p := range past { // it may quote the log of a container
+		past[i].Sentence = newVoice(d.Options, d.envOf(p.Target.Env)).clear(p.Sentence)
+	}
 	slices.SortFunc(past, func(a, b deploys.Deploy) int { return cmp.Compare(b.ID, a.ID) })
 	voices := func(env string) voice { return newVoice(d.Options, d.envOf(env)) }
 	return sayLog(apps, past[:min(len(past), mostPast)], voices, d.links()), nil
@@ -186,7 +190,7 @@ func (d *Door) unlock(ctx context.Context, a ask, c command) (Message, error) {
 			if err := d.Deploys.Unlock(ctx, actor, l.ID); err != nil {
 				return Message{}, err
 			}
-			return sayWords(escape(app.String()) + " is unlocked. It was: " + escape(l.Says())), nil
+			return sayWords(text(fmt.Sprintf("%s is unlocked. %s had locked it: “%s”.", app, l.OwnerName, l.Reason), 700)), nil
 		}
 	}
 	for _, l := range locks {
@@ -202,5 +206,5 @@ func (d *Door) link(ctx context.Context, a ask, c command) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	return sayWords("You are linked to the account *" + escape(l.Account) + "*: what you ask for here is done as it. The portal's account page shows the link; `/deploy unlink` ends it."), nil
+	return sayWords("You are linked to the account *" + escape(l.Account) + "*. What you ask for here is done in its name. The portal's account page shows the link; `/deploy unlink` ends it."), nil
 }

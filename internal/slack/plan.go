@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -269,8 +270,9 @@ func (o *offer) condemn() {
 	if !o.isBack() || o.running.Digest == "" || o.to.Same(o.running) || !o.latest.To.Same(o.running) {
 		return
 	}
-	o.bad = o.latest.WhyBad()
-	o.request.MarkBad = o.bad != ""
+	if o.bad = o.latest.WhyBad(); o.bad != "" {
+		o.bad, o.request.MarkBad = cmp.Or(o.request.Reason, o.bad), true
+	}
 }
 
 // judge finds what Slack's button cannot get past. Service.Start decides; this is only not to offer what it refuses.

@@ -209,9 +209,9 @@ func (t telling) foot() string {
 	parts := []string{t.deployLink(d.ID, "Deploy")}
 	switch {
 	case d.Automatic():
-		parts = append(parts, "by itself "+when(d.Created)+", in answer to "+t.deployLink(d.RollbackOf, "deploy"))
+		parts = append(parts, "begun by the portal itself, "+when(d.Created)+", in answer to "+t.deployLink(d.RollbackOf, "deploy"))
 	default:
-		parts = append(parts, fmt.Sprintf("asked by %s %s %s", t.voice.text(d.ActorName, 100), text(deploys.Door(d.Source), 60), when(d.Created)))
+		parts = append(parts, fmt.Sprintf("asked for by %s %s, %s", t.voice.text(d.ActorName, 100), text(deploys.Door(d.Source), 60), when(d.Created)))
 	}
 	if d.Kind != deploys.KindRestart && d.Kind != deploys.KindAdopt {
 		parts = append(parts, "from "+code(d.From.Short()))

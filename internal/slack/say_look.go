@@ -39,14 +39,19 @@ func sayImages(l images, at links) Message {
 		all = []string{"There are none in the registry."}
 	}
 	m.Blocks = append(m.Blocks, lines(all, 4)...)
-	how := "Deploy one: `/deploy " + text(l.app.App, 60) + " SHA to " + text(l.envs[0], 60) + "`"
+	var how []string
 	if more := len(l.list.Images) - mostImages; more > 0 {
-		how = fmt.Sprintf("And %d older. ", more) + how
+		how = append(how, fmt.Sprintf("%d older", more))
+	}
+	if len(l.list.Images) > 0 {
+		how = append(how, "Deploy one: `/deploy "+text(l.app.App, 60)+" SHA to "+text(l.envs[0], 60)+"`")
 	}
 	if url := at.app(l.app.Target); url != "" {
-		how += " · " + linked(url, "Open in the portal")
+		how = append(how, linked(url, "Open in the portal"))
 	}
-	m.Blocks = append(m.Blocks, note(how))
+	if len(how) > 0 {
+		m.Blocks = append(m.Blocks, note(strings.Join(how, " · ")))
+	}
 	return m
 }
 
@@ -86,7 +91,7 @@ var (
 func sayStatus(known []facts, at links) Message {
 	head := "What runs"
 	if len(known) == 1 {
-		head = "What runs of " + known[0].app.String()
+		head = "Status of " + known[0].app.String()
 	}
 	m := Message{Text: text(head, 150), Blocks: []api.Block{header(head)}}
 	var all []string
@@ -163,8 +168,12 @@ func sayLog(apps []deploys.App, past []deploys.Deploy, voices func(env string) v
 
 func logLine(d deploys.Deploy, v voice, at links) string {
 	what := map[deploys.Kind]string{deploys.KindRollback: "back to ", deploys.KindRestart: "restart of ", deploys.KindAdopt: "adopted "}[d.Kind]
-	line := fmt.Sprintf("• %s %s: %s%s, *%s* · %s · %s", linked(at.deploy(d.ID), fmt.Sprintf("Deploy %d", d.ID)), text(d.Target.String(), 120), what,
-		code(d.To.Short()), statusWords[d.Status], text(d.ActorName, 60), when(d.Created))
+	by := text(d.ActorName, 60)
+	if d.Automatic() {
+		by = "the portal itself"
+	}
+	line := fmt.Sprintf("• %s, %s: %s%s, *%s* · %s · %s", linked(at.deploy(d.ID), fmt.Sprintf("Deploy %d", d.ID)), text(d.Target.String(), 120), what,
+		code(d.To.Short()), statusWords[d.Status], by, when(d.Created))
 	if d.Sentence != "" {
 		line += "\n    " + v.text(d.Sentence, 300)
 	}

@@ -96,7 +96,7 @@ func planWay(o offer) []string {
 		out = append(out, "Reason: "+text(o.request.Reason, 300))
 	}
 	if o.bad != "" {
-		out = append(out, fmt.Sprintf("It marks %s as bad. %s.", from, strings.TrimSuffix(text(o.bad, 300), ".")))
+		out = append(out, fmt.Sprintf("It also marks %s as bad: %s.", code(o.running.Short()), strings.TrimSuffix(text(o.bad, 300), ".")))
 	}
 	return out
 }
@@ -171,7 +171,7 @@ func planAgainst(o offer) (out []string) {
 		out = append(out, "*Warning:* "+withFix(o.mark.Says(), "It is brought all the same, for your reason."))
 	}
 	if passed > 0 {
-		out = append(out, plural(passed, "more check")+" found nothing.")
+		out = append(out, plural(passed, "more check")+" passed.")
 	}
 	return out
 }
@@ -209,9 +209,9 @@ func planFoot(o offer) string {
 	case o.plan != "":
 		return fmt.Sprintf("You are *%s* in the portal. Only you can press this, once, until %s.", text(o.asker, 60), when(o.expires))
 	case o.asker != "":
-		return fmt.Sprintf("You are *%s* in the portal. There is no button because of what is said above.", text(o.asker, 60))
+		return fmt.Sprintf("You are *%s* in the portal. There is no button; the reason stands above.", text(o.asker, 60))
 	}
-	return "You can look at everything here. There is no button because of what is said above."
+	return "You may look at everything here. There is no button; the reason stands above."
 }
 
 // sayBegun takes the place of a plan that was pressed.

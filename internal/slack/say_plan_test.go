@@ -65,7 +65,7 @@ func planLook() offer {
 
 func planBack() offer {
 	o := planOffer()
-	o.request = deploys.Request{Target: apiProd, Return: &deploys.ReturnTo{Deploy: 40}, Reason: "payments fail"}
+	o.request = deploys.Request{Target: apiProd, Return: &deploys.ReturnTo{Deploy: 40}, Reason: "payments fail", MarkBad: true}
 	o.between = deploys.Range{Behind: 1, Lost: []deploys.Commit{commitOf(sha("fed9876"), "Pay in parts")}}
 	o.locks = []deploys.Lock{{Scope: deploys.Scope(apiProd), OwnerName: "cleo", Reason: "a freeze", Created: noon.Add(-time.Hour)}}
 	o.checks = nil
@@ -134,7 +134,7 @@ func imageListOld() images {
 
 func pastDeploys() []deploys.Deploy {
 	return []deploys.Deploy{
-		{ID: 42, Target: apiProd, Kind: deploys.KindRollback, Status: deploys.Running, To: versionOf(sha("fed9876")), ActorName: "portal:auto", Created: noon},
+		{ID: 42, Target: apiProd, Kind: deploys.KindRollback, Status: deploys.Running, To: versionOf(sha("fed9876")), ActorID: "portal:auto", ActorName: "portal:auto", Created: noon},
 		{ID: 41, Target: apiProd, Kind: deploys.KindDeploy, Status: deploys.Failed, To: versionOf(sha("abc1234")), ActorName: "ana", Created: noon.Add(-time.Hour),
 			Sentence: "Pod api-7d9 does not start: the image has no <entrypoint>."},
 		{ID: 40, Target: apiStaging, Kind: deploys.KindRestart, Status: deploys.Succeeded, To: versionOf(sha("fed9876")), ActorName: "ben", Created: noon.Add(-2 * time.Hour),

@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -45,7 +46,7 @@ func (w *world) start() {
 		w.binary = binary(w.t)
 	}
 	p := &process{cmd: exec.Command(w.binary, "--config", w.path("portal.yaml"), "serve"), out: &lines{}, dead: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = p.out, p.out, append(os.Environ(), w.env...)
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -86,7 +87,8 @@ func (w *world) reap(p *process) {
 		}
 	}
 	log := p.out.String()
-	for _, bad := range []string{"DATA RACE", "panic:", passwordOfAna, passwordOfDan, passwordOfVic, giteaToken} {
+	for _, bad := range []string{"DATA RACE", "panic:", passwordOfAna, passwordOfDan, passwordOfVic, giteaToken,
+		slackBotToken, slackAppToken, slackSigningSecret} {
 		if strings.Contains(log, bad) {
 			w.t.Errorf("the log has %q:\n%s", bad, log)
 			return

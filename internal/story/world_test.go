@@ -50,9 +50,13 @@ type world struct {
 	opts      []kubetest.Option // of the Deployment; without any it has no probes
 	apps      string            // of the configuration
 	envs      string            // more of them
+	prod      string            // more of the environment prod
+	more      string            // of the configuration
+	env       []string          // of the portal, besides ours
 	failure   string            // what follows one: hold, or rollback
 	proc      *process
 	ana       *browser
+	slack     *office // nil: the portal has no door in Slack
 	db        *sqlite.DB
 }
 
@@ -100,11 +104,12 @@ listen: 127.0.0.1:0
 database: %[1]q
 gitea: {url: %[2]q, user: portal, token_file: %[8]q}
 environments:
-- {name: prod, namespace: %[3]s, kubeconfig: %[4]q, auto_rollback: %[9]s}
+- {name: prod, namespace: %[3]s, kubeconfig: %[4]q, auto_rollback: %[9]s%[10]s}
 %[5]s
 apps: %[6]s
 stability: %[7]s
-`, w.path("portal.db"), server.URL, w.ns.Name, w.gate.kubeconfig(t, w.ns), w.envs, w.apps, w.stability, w.path("token"), w.failure)))
+%[11]s
+`, w.path("portal.db"), server.URL, w.ns.Name, w.gate.kubeconfig(t, w.ns), w.envs, w.apps, w.stability, w.path("token"), w.failure, w.prod, w.more)))
 	return w
 }
 

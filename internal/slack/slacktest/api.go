@@ -139,7 +139,7 @@ func (s *Slack) answer(method, token string, form url.Values) (map[string]any, *
 		return nil, refuse("channel_not_found")
 	case c.archived:
 		return nil, refuse("is_archived")
-	case !c.member && method == "chat.postMessage":
+	case !c.member && method == "chat.postMessage" && !slices.Contains(s.Scopes, "chat:write.public"):
 		return nil, refuse("not_in_channel")
 	}
 	switch method {

@@ -97,6 +97,9 @@ func (s *Slack) Sign(body string, at time.Time) http.Header {
 // the retry of the same request: signed anew, with the number of the retry.
 func (s *Slack) Send(ctx context.Context, r Request, retry int) Answer {
 	var a Answer
+	if r.Kind == "slash_commands" && s.commands != nil && !s.commands[r.Form.Get("command")] {
+		return Answer{Err: "invalid_command"} // Slack itself answers it
+	}
 	if s.Portal == "" {
 		a = s.deliver(ctx, r)
 	} else {

@@ -44,6 +44,7 @@ type Slack struct {
 	channels  map[string]*channel
 	responses map[string]*response
 	limits    map[string]time.Time // by method: nothing is taken before
+	commands  map[string]bool      // that there are; nil: any
 	down      bool
 	calls     []Call
 	serial    int

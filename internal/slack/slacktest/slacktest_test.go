@@ -334,3 +334,44 @@ func TestValidate(t *testing.T) {
 		})
 	}
 }
+
+// TestInstall: an app may do what its manifest says, and no more.
+func TestInstall(t *testing.T) {
+	const manifest = `{"features": {"slash_commands": [{"command": "/deploy", "url": "https://portal.test/hook"}]},
+		"oauth_config": {"scopes": {"bot": ["commands"]}}, "settings": {"interactivity": {"is_enabled": true, "request_url": "https://portal.test/hook"}}}`
+	s := slacktest.New()
+	s.Create("C1")
+	post := func() string {
+		form := url.Values{"channel": {"C1"}, "text": {"hello"}, "token": {s.BotToken}}
+		r := httptest.NewRequest(http.MethodPost, "/api/chat.postMessage", strings.NewReader(form.Encode()))
+		s.ServeHTTP(httptest.NewRecorder(), r)
+		calls := s.Calls()
+		return calls[len(calls)-1].Error
+	}
+	for _, c := range []struct{ scopes, want string }{
+		{`"commands"`, "missing_scope"}, {`"chat:write"`, "not_in_channel"}, {`"chat:write", "chat:write.public"`, "ok"},
+	} {
+		if err := s.Install([]byte(strings.Replace(manifest, `"commands"`, c.scopes, 1))); err != nil {
+			t.Fatal(err)
+		}
+		if got := post(); got != c.want {
+			t.Errorf("with %s: %s, want %s", c.scopes, got, c.want)
+		}
+	}
+	if s.Portal != "https://portal.test/hook" {
+		t.Errorf("requests go to %q", s.Portal)
+	}
+	if a := s.Send(t.Context(), s.Command(slacktest.User{ID: "U1"}, "C1", "/other", ""), 0); a.Err != "invalid_command" {
+		t.Errorf("a command that no manifest has: %+v", a)
+	}
+	for name, edit := range map[string][2]string{
+		"no interactivity":   {`"is_enabled": true`, `"is_enabled": false`},
+		"two addresses":      {`"url": "https://portal.test/hook"}]`, `"url": "https://portal.test/other"}]`},
+		"both ways":          {`"settings": {`, `"settings": {"socket_mode_enabled": true, `},
+		"no manifest at all": {`"features"`, `features`},
+	} {
+		if err := s.Install([]byte(strings.Replace(manifest, edit[0], edit[1], 1))); err == nil {
+			t.Errorf("%s: it is taken", name)
+		}
+	}
+}
