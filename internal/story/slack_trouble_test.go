@@ -233,6 +233,7 @@ func TestSlackContention(t *testing.T) {
 		t.Fatalf("%d plans, want one", len(ids))
 	}
 	o.crowd(copies, func(i int) slacktest.Request { return o.Press(o.ana, plans[i], *plans[i].Button("deploy")) })
+	w.until("a press to begin the deploy", func() bool { return w.count(`SELECT count(*) FROM deploys`) > 0 }) // its answer comes before that
 	w.over(1, "succeeded", "1 of 1 pod runs "+v2)
 	o.becomes(talk, 1, "Succeeded")
 	if n := w.count(`SELECT count(*) FROM deploys`); n != 1 || len(w.gate.patches()) != 1 || len(o.public(board)) != 0 {

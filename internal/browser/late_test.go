@@ -1,0 +1,40 @@
+package browser_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPageGoesLiveWhateverScriptIsLate: a network brings scripts in any order, each as late as it likes. htmx looks at the page
+// once, so what it is to find there must know of it by then.
+func TestPageGoesLiveWhateverScriptIsLate(t *testing.T) {
+	d := theDemo(t)
+	to, err := url.Parse(d.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, late := range []string{"/portal.", "/htmx-", "/hx-sse-"} {
+		t.Run(late, func(t *testing.T) {
+			proxy := httputil.NewSingleHostReverseProxy(to)
+			proxy.FlushInterval = -1 // a stream must not wait for a full buffer
+			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.Path, late) {
+					select {
+					case <-time.After(500 * time.Millisecond):
+					case <-r.Context().Done():
+					}
+				}
+				proxy.ServeHTTP(w, r)
+			}))
+			t.Cleanup(func() { site.CloseClientConnections(); site.Close() })
+			p := newTab(t, site.URL)
+			p.signIn(d, "/")
+			p.within(20*time.Second, "the page is live", `document.querySelector("#live")?.dataset.state === "ok"`)
+		})
+	}
+}
