@@ -51,7 +51,7 @@
     let next, text;
     if (stream.hasAttribute("data-done")) [next, text] = ["done", "finished"];
     else if (signedOut) [next, text] = ["bad", "signed out"];
-    else if (!heard) [next, text] = trouble ? ["busy", "connecting, " + first] : ["", ""];
+    else if (!heard) [next, text] = trouble || performance.now() > quiet ? ["busy", "connecting, " + first] : ["", ""];
     else if (trouble || ago * 1000 > quiet) [next, text] = ["busy", "reconnecting, last update " + coarse(ago) + " ago"];
     else if (stale) [next, text] = ["unknown", stale];
     else [next, text] = ["ok", "live, " + coarse(age + ago) + " ago"];
