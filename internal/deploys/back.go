@@ -3,6 +3,7 @@ package deploys
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -117,4 +118,41 @@ func (s *Service) RanWell(ctx context.Context, t Target, back ReturnTo) (from, t
 		ended.Time = d.Finished
 	}
 	return d.Finished, ended.Time, err
+}
+
+// WayBack gives what a rollback of a target brings back that names nothing: what was meant to run, where somebody else has
+// changed it since the newest deploy and something else runs; else what ran well before that deploy. errs.NotFound when the
+// portal knows of nothing.
+func (s *Service) WayBack(ctx context.Context, t Target, running Version) (ReturnTo, Version, error) {
+	newest, err := s.History(ctx, t, 0, 1)
+	if err != nil {
+		return ReturnTo{}, Version{}, err
+	}
+	c, open, err := s.OpenChange(ctx, t)
+	if err != nil {
+		return ReturnTo{}, Version{}, err
+	}
+	if open && (len(newest) == 0 || c.Seq > newest[0].AuditSeq) {
+		back, v, ok, err := s.KnownGood(ctx, t)
+		if err != nil || ok && !maps.Equal(v.Images, running.Images) {
+			return back, v, err
+		}
+	}
+	if len(newest) == 0 {
+		return ReturnTo{}, Version{}, noWayBack(t)
+	}
+	return s.BackBefore(ctx, newest[0])
+}
+
+// BackBefore gives what ran well before a deploy. errs.NotFound when the portal knows of nothing.
+func (s *Service) BackBefore(ctx context.Context, d Deploy) (ReturnTo, Version, error) {
+	back, v, ok, err := s.LastGood(ctx, d)
+	if err == nil && !ok {
+		err = noWayBack(d.Target)
+	}
+	return back, v, err
+}
+
+func noWayBack(t Target) error {
+	return errs.New(errs.NotFound, "The portal knows no earlier image of %s that ran well. Deploy one from the list instead.", t)
 }

@@ -222,6 +222,10 @@ var refusals = []refusal{
 	{"another's lock", func(w *world) error {
 		return w.svc.Unlock(w.Context(), marta, w.lock(deploys.Scope{Env: "prod"}, 0).ID)
 	}},
+	{"nothing to go back to", func(w *world) error {
+		_, _, err := w.svc.WayBack(w.Context(), api, deploys.Version{})
+		return err
+	}},
 	{"no such mark", func(w *world) error { return clearBy(w, ana, 77) }},
 	{"may not take the mark off", func(w *world) error {
 		marked(w)

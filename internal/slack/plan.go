@@ -93,7 +93,7 @@ func (d *Door) offerBack(ctx context.Context, a ask, c command) (Message, error)
 	}
 	o := offer{request: deploys.Request{Target: app.Target, Reason: c.reason}}
 	if c.image == "" {
-		err = d.lastGood(ctx, known[0], &o)
+		err = o.takes(d.Deploys.WayBack(ctx, app.Target, known[0].running))
 	} else {
 		err = d.earlier(ctx, app.Target, c.image, &o)
 	}
@@ -103,37 +103,10 @@ func (d *Door) offerBack(ctx context.Context, a ask, c command) (Message, error)
 	return d.offer(ctx, a, app, o)
 }
 
-// lastGood finds what a rollback brings back that names nothing, as the browser does: what was meant to run where
-// somebody else has changed it since the newest deploy, else what ran well before that deploy.
-func (d *Door) lastGood(ctx context.Context, f facts, o *offer) error {
-	t := f.app.Target
-	if c := f.change; c != nil && c.Open && c.Seq > f.latest.AuditSeq {
-		back, v, ok, err := d.Deploys.KnownGood(ctx, t)
-		if err != nil {
-			return err
-		}
-		if ok && !maps.Equal(v.Images, f.running.Images) {
-			o.request.Return, o.to = &back, v
-			return nil
-		}
-	}
-	if f.latest.ID != 0 {
-		return d.before(ctx, f.latest, o)
-	}
-	return errs.New(errs.NotFound, "The portal knows no earlier image of %s that ran well. Deploy one from the list instead.", t)
-}
-
-// before finds what ran well before a deploy.
-func (d *Door) before(ctx context.Context, of deploys.Deploy, o *offer) error {
-	back, v, ok, err := d.Deploys.LastGood(ctx, of)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return errs.New(errs.NotFound, "The portal knows no earlier image of %s that ran well. Deploy one from the list instead.", of.Target)
-	}
+// takes notes what a rollback brings back.
+func (o *offer) takes(back deploys.ReturnTo, v deploys.Version, err error) error {
 	o.request.Return, o.to = &back, v
-	return nil
+	return err
 }
 
 // farBack is how many deploys of a target are looked at for an image to go back to.

@@ -125,7 +125,7 @@ func (d *Door) planBack(ctx context.Context, a ask) (Message, error) {
 		return Message{}, err
 	}
 	o := offer{request: deploys.Request{Target: of.Target}}
-	if err := d.before(ctx, of, &o); err != nil {
+	if err := o.takes(d.Deploys.BackBefore(ctx, of)); err != nil {
 		return Message{}, err
 	}
 	return d.offer(ctx, a, app, o)

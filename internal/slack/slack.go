@@ -61,7 +61,8 @@ type Deploys interface {
 	Latest(context.Context) (map[deploys.Target]deploys.Deploy, error)
 	LastGood(context.Context, deploys.Deploy) (deploys.ReturnTo, deploys.Version, bool, error)
 	LatestChanges(context.Context) (map[deploys.Target]deploys.OutsideChange, error)
-	KnownGood(context.Context, deploys.Target) (deploys.ReturnTo, deploys.Version, bool, error)
+	WayBack(ctx context.Context, t deploys.Target, running deploys.Version) (deploys.ReturnTo, deploys.Version, error)
+	BackBefore(context.Context, deploys.Deploy) (deploys.ReturnTo, deploys.Version, error)
 	Answers(ctx context.Context, id int64) ([]deploys.Deploy, error)
 	Lock(context.Context, deploys.LockRequest) (deploys.Lock, error)
 	Unlock(ctx context.Context, by auth.Actor, id int64) error

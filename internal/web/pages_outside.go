@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"maps"
 
 	"github.com/labstack/echo/v4"
 
@@ -86,30 +85,9 @@ func (s *Server) lookBefore(ctx context.Context, change int64, o *offer) error {
 // lookLast finds what a rollback without a number brings back: what was meant to run, where somebody else has changed it
 // since the newest deploy, or what ran well before that deploy.
 func (s *Server) lookLast(ctx context.Context, o *offer) error {
-	t, c := o.target.App.Target, o.target.Change
-	newest, err := s.Deploys.History(ctx, t, 0, 1)
-	if err != nil {
-		return err
+	back, v, err := s.Deploys.WayBack(ctx, o.target.App.Target, o.target.Running)
+	if err == nil {
+		o.back, o.to = &back, v
 	}
-	if c != nil && c.Open && (len(newest) == 0 || c.Seq > newest[0].AuditSeq) {
-		back, v, ok, err := s.Deploys.KnownGood(ctx, t)
-		if err != nil {
-			return err
-		}
-		if ok && !maps.Equal(v.Images, o.target.Running.Images) {
-			o.back, o.to = &back, v
-			return nil
-		}
-	}
-	if len(newest) > 0 {
-		back, v, ok, err := s.Deploys.LastGood(ctx, newest[0])
-		if err != nil {
-			return err
-		}
-		if ok {
-			o.back, o.to = &back, v
-			return nil
-		}
-	}
-	return errs.New(errs.NotFound, "The portal knows no earlier image of %s that ran well. Deploy one from the list instead.", t)
+	return err
 }
