@@ -140,6 +140,9 @@ func reference(kind string) string {
 func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause, bool) {
 	key := p.UID + "/" + c.Name
 	restarts := c.Restarts - j.m.Restarts[key]
+	if cause, ok := j.anotherImage(p, c); ok {
+		return cause, true
+	}
 	if c.State == "waiting" {
 		if cause, ok := j.waitingCause(p, c, key, seen); ok {
 			return cause, true
@@ -160,6 +163,35 @@ func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause,
 		}
 	}
 	return Cause{}, false
+}
+
+// anotherImage is a container that was given, or provably runs, something else than was asked for. Nothing changes that for
+// this pod, and a pod that is ready with it is worse than one that fails (docs/adr/0002-another-image.md).
+func (j *judge) anotherImage(p Pod, c Container) (Cause, bool) {
+	want, ours := j.b.To.Images[c.Name]
+	if !ours || j.proofOf(c, want) != Different {
+		return Cause{}, false
+	}
+	cause := Cause{Title: "Another image", Doomed: true}
+	if replaced(c, want) {
+		cause.Sentence = fmt.Sprintf("%s was given the image %s instead of %s, by an admission webhook perhaps.", who(p, c), brief(c.Image), brief(want))
+		cause.Advice = "Find what changes the images of pods: an admission webhook, or a policy that rewrites them to a mirror."
+		cause.Evidence = []Evidence{{Kind: FromCluster, Text: "given: " + c.Image}, {Kind: FromCluster, Text: "asked: " + want}}
+		return cause, true
+	}
+	cause.Sentence = fmt.Sprintf("%s runs %s, which the registry says is not the asked image.", who(p, c), brief("@"+c.ImageID))
+	cause.Advice = "Find where its node gets images from: a registry mirror, or an image that was put there by hand."
+	cause.Evidence = []Evidence{{Kind: FromCluster, Text: "runs: " + c.ImageID}, {Kind: FromCluster, Text: "asked: " + want}}
+	return cause, true
+}
+
+// brief is an image string with no more of its digest than people compare.
+func brief(image string) string {
+	name, digest, _ := strings.Cut(image, "@")
+	if algorithm, hex, ok := strings.Cut(digest, ":"); ok {
+		return strings.TrimPrefix(name+"@"+algorithm+":"+hex[:min(7, len(hex))], "@")
+	}
+	return name
 }
 
 func notReady(p Pod, c Container, probe *Probe) Cause {

@@ -189,8 +189,8 @@ func (j *judge) complete(_ []Cause) (Verdict, bool) {
 	case int32(len(j.pods)) != r.Desired || slices.ContainsFunc(j.pods, func(p Pod) bool { return !p.Ready }):
 		return Verdict{}, false
 	}
-	proof, wrong := j.proof()
-	if wrong != "" || proof == "" {
+	proof := j.proof()
+	if proof == "" || proof == Different {
 		return Verdict{}, false
 	}
 	v := j.hold(proof)
@@ -287,44 +287,43 @@ func (j *judge) crashedInWindow(_ []Cause) (Verdict, bool) {
 func failed(c Cause) Verdict { return Verdict{Status: Failed, Sentence: c.Sentence, Cause: &c} }
 
 // proof tells whether every target pod provably runs the asked digest: Proven, Unresolvable, or empty while a
-// look-up is under way. wrong is a sentence when one provably runs something else.
-func (j *judge) proof() (all Proof, wrong string) {
-	all = Proven
+// look-up is under way; Different when one provably runs something else.
+func (j *judge) proof() Proof {
+	all := Proven
 	for _, p := range j.pods {
 		for _, c := range p.Containers {
 			want, ours := j.b.To.Images[c.Name]
 			if !ours {
 				continue
 			}
-			got, why := j.proofOf(p, c, want)
-			if why != "" {
-				return "", why
-			}
-			if got == "" || got == Unresolvable && all == Proven {
+			switch got := j.proofOf(c, want); {
+			case got == Different:
+				return Different
+			case got == "", got == Unresolvable && all == Proven:
 				all = got
 			}
 		}
 	}
-	return all, ""
+	return all
 }
 
-func (j *judge) proofOf(p Pod, c Container, want string) (Proof, string) {
+func (j *judge) proofOf(c Container, want string) Proof {
+	switch {
+	case replaced(c, want):
+		return Different
+	case c.ImageID == "":
+		return ""
+	case slices.Contains(j.b.To.Proofs, c.ImageID):
+		return Proven
+	}
+	return j.f.Proof[c.ImageID]
+}
+
+// replaced tells whether a pod was made with another image than the template asks for.
+func replaced(c Container, want string) bool {
 	_, _, pinned := SplitImage(want)
-	if _, _, got := SplitImage(c.Image); got != pinned {
-		return "", fmt.Sprintf("Pod %s was given the image %s instead of %s, by an admission webhook perhaps.", p.Name, c.Image, want)
-	}
-	if c.ImageID == "" {
-		return "", ""
-	}
-	if slices.Contains(j.b.To.Proofs, c.ImageID) {
-		return Proven, ""
-	}
-	switch got := j.f.Proof[c.ImageID]; got {
-	case Different:
-		return "", fmt.Sprintf("Pod %s runs %s, which is not the asked image.", p.Name, c.ImageID)
-	default:
-		return got, ""
-	}
+	_, _, got := SplitImage(c.Image)
+	return got != pinned
 }
 
 // Unproven lists the reported digests of ready target pods that the registry must be asked about.

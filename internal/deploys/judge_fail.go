@@ -194,9 +194,6 @@ func (j *judge) again() time.Time {
 
 // progress says where a rollout is, in words.
 func (j *judge) progress() string {
-	if _, wrong := j.proof(); wrong != "" {
-		return wrong
-	}
 	if len(j.pods) == 0 {
 		return "No new pod yet."
 	}
@@ -215,14 +212,14 @@ func (j *judge) progress() string {
 			ready++
 		}
 	}
+	if ready == j.r.Desired && j.proof() == Different {
+		return fmt.Sprintf("%s ready, not all of them with the asked image.", count(ready, j.r.Desired))
+	}
 	return fmt.Sprintf("%s ready.", count(ready, j.r.Desired))
 }
 
 // why is what stands in the way when the time is up.
 func (j *judge) why(causes []Cause) Cause {
-	if _, wrong := j.proof(); wrong != "" {
-		return Cause{Title: "Another image runs", Sentence: wrong, Advice: "Find what changes the image: an admission webhook or a registry mirror."}
-	}
 	if len(causes) > 0 {
 		c := causes[0]
 		if c.Title == "Not ready" {

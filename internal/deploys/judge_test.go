@@ -204,11 +204,13 @@ func TestJudge(t *testing.T) {
 		{"the digest of a platform manifest proves", deploys.Facts{}, []look{{5, imageID("sha256:amd64")}, {16, imageID("sha256:amd64")}}, deploys.Succeeded, ""},
 		{"the config digest proves", deploys.Facts{}, []look{{5, imageID("sha256:config")}, {16, imageID("sha256:config")}}, deploys.Succeeded, ""},
 		{"another manifest of the same config proves", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Proven}}, []look{{5, imageID("sha256:other")}, {16, imageID("sha256:other")}}, deploys.Succeeded, ""},
-		{"another image never succeeds", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Different}}, []look{{5, imageID("sha256:other")}, {60, imageID("sha256:other")}}, deploys.Running, "which is not the asked image"},
-		{"another image fails by the deadline, named", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Different}}, []look{{5, imageID("sha256:other")}, {606, imageID("sha256:other")}}, deploys.Failed, "which is not the asked image"},
+		{"another image never succeeds", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Different}}, []look{{5, imageID("sha256:other")}}, deploys.Failed, "Container api of pod new-1 runs sha256:other, which the registry says is not the asked image."},
 		{"a digest that nobody can tell: succeeded with a note", deploys.Facts{Proof: map[string]deploys.Proof{"sha256:other": deploys.Unresolvable}}, []look{{5, imageID("sha256:other")}, {16, imageID("sha256:other")}}, deploys.Succeeded, "(digest pinned, not proven"},
 		{"a digest not looked up yet waits", deploys.Facts{}, []look{{5, imageID("sha256:other")}, {60, imageID("sha256:other")}}, deploys.Running, ""},
-		{"a webhook that swaps the image", deploys.Facts{}, []look{{5, swapped()}, {60, swapped()}}, deploys.Running, "admission webhook"},
+		{"a webhook that swaps the image of one pod", deploys.Facts{}, []look{{5, swapped(1)}, {60, swapped(1)}}, deploys.Running, "3 of 3 pods ready, not all of them with the asked image."},
+		{"that fails by the deadline, named", deploys.Facts{}, []look{{5, swapped(1)}, {606, swapped(1)}}, deploys.Failed, "No progress for 10 min. Container api of pod new-1 was given the image mirror.example.org/api@sha256:beef instead of "},
+		{"a webhook that swaps the image of every pod", deploys.Facts{}, []look{{5, swapped(3)}}, deploys.Failed, "by an admission webhook perhaps"},
+		{"and before the pods can run with it", deploys.Facts{}, []look{{1, starting(swap)}}, deploys.Failed, "by an admission webhook perhaps"},
 		{"restart inside the window fails", deploys.Facts{}, []look{{5, done(5)}, {12, restarted(done(5), 1, 1)}}, deploys.Failed, "Container api of pod new-2 ended with exit code 1 after all pods were ready, within the 10 s"},
 		{"a container that its liveness probe is about to end has not stayed well", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}}, deploys.Running, "its container is being ended"},
 		{"one that never ends fails by the deadline", deploys.Facts{}, []look{{5, done(5)}, {15, killing(done(5))}, {620, killing(done(5))}}, deploys.Failed, "No progress for 10 min."},
@@ -285,8 +287,15 @@ func unschedulable() deploys.Rollout {
 	})
 }
 
-func swapped() deploys.Rollout {
-	return with(done(5), func(r *deploys.Rollout) { r.Pods[0].Containers[0].Image = "mirror.example.org/api@sha256:beef" })
+func swap(_ *deploys.Pod, c *deploys.Container) { c.Image = "mirror.example.org/api@sha256:beef" }
+
+// swapped is a complete rollout of which the first pods were given another image.
+func swapped(pods int) deploys.Rollout {
+	return with(done(5), func(r *deploys.Rollout) {
+		for i := range pods {
+			swap(&r.Pods[i], &r.Pods[i].Containers[0])
+		}
+	})
 }
 
 func history() deploys.Rollout {

@@ -36,8 +36,8 @@ func TestReportedDigestIsLookedUp(t *testing.T) {
 		{"an index of the same config", []string{ours, ours}, deploys.Succeeded, ""},
 		{"an index that has our config for one platform only", []string{ours, deploystest.Digest("x")}, deploys.Succeeded, "not proven"},
 		{"nothing the registry knows", nil, deploys.Succeeded, "not proven"},
-		{"another image", []string{deploystest.Digest("x")}, deploys.Running, ""},
-		{"another index", []string{deploystest.Digest("x"), deploystest.Digest("y")}, deploys.Running, ""},
+		{"another image", []string{deploystest.Digest("x")}, deploys.Failed, ""},
+		{"another index", []string{deploystest.Digest("x"), deploystest.Digest("y")}, deploys.Failed, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in(t, func(w *world) {
@@ -65,7 +65,7 @@ func TestReportedDigestOfWhatRanBefore(t *testing.T) {
 		note   string
 	}{
 		{"the same config", []string{config}, deploys.Succeeded, ""},
-		{"another config", []string{deploystest.Digest("x")}, deploys.Running, ""},
+		{"another config", []string{deploystest.Digest("x")}, deploys.Failed, "a rollback that fails is not rolled back again"},
 		{"nothing the registry knows", nil, deploys.Succeeded, "not proven"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,12 +1,15 @@
 package scenario_test
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"deployportal/internal/gitea/giteatest"
 	"deployportal/internal/kube/kubetest"
 )
 
@@ -18,6 +21,11 @@ func crashes() []scenario {
 			status: "Failed", title: "Crash loop",
 			sentence: says(`^Container api of ` + pod + ` ended with exit code 2 and was started again \d times\. It said: fatal error: sync: unlock of unlocked mutex\.$`),
 			shows:    []string{"Serving now: 2 pods of " + good}, then: rollBack},
+		{key: "goes-back", name: "the same, where the portal rolls back by itself", keeps: true, within: crashing, before: commits, goesBack: true,
+			next:   image("CRASH_AFTER", "300ms", "LAST_WORDS", "fatal error: sync: unlock of unlocked mutex", "EXIT_CODE", "2"),
+			status: "Failed", title: "Crash loop",
+			sentence: says(`^Container api of ` + pod + ` ended with exit code 2 and was started again \d times\. It said: fatal error: sync: unlock of unlocked mutex\.$`),
+			then:     wentBack},
 		{key: "database", name: "wrong name of the database, set outside the portal", within: crashing, ready: goodThenWrong, keeps: true,
 			status: "Failed", title: "Crash loop",
 			sentence: says(`^Container api of ` + pod + ` ended with exit code 1 and was started again \d times\. It said: server error: ERROR: database "honeydue" does not exist \(SQLSTATE 3D000\)\.$`),
@@ -69,6 +77,32 @@ func rollBack(st *stage) {
 	st.ended(id, "Succeeded")
 	if took := time.Since(clicked); took > 2*stable {
 		st.t.Errorf("the rollback took %.1f s; its pods were there", took.Seconds())
+	}
+	if after := st.pods(); !subset(st.before, after) || len(after) != len(st.before) {
+		st.t.Errorf("pods %v served before, %v after the rollback", st.before, after)
+	}
+}
+
+// commits gives the app a history without migrations: only then does the portal roll back by itself.
+func commits(st *stage) {
+	var all []giteatest.Commit
+	for _, tag := range []string{good, middle, next} {
+		all = append(all, giteatest.Commit{SHA: tag + strings.Repeat("0", 40-len(tag)), Message: "Commit " + tag, Author: "ana"})
+	}
+	st.w.gitea.AddRepo("acme", st.s.key, all...)
+}
+
+// wentBack finds the rollback that the portal made by itself: to what ran before its first deploy, on the very pods that
+// served all along.
+func wentBack(st *stage) {
+	link := st.page(st.id).doc.Find(`#deploy-head .facts span:contains("Rolled back automatically by") a`)
+	id, err := strconv.ParseInt(strings.TrimPrefix(link.AttrOr("href", ""), "/deploys/"), 10, 64)
+	if err != nil {
+		st.t.Fatalf("no rollback is named:\n%s", st.page(st.id).text("main"))
+	}
+	st.ended(id, "Succeeded")
+	if page := st.page(id).text("main"); !strings.Contains(page, "2 of 2 pods run "+good) {
+		st.t.Errorf("the rollback's page does not say what runs:\n%s", page)
 	}
 	if after := st.pods(); !subset(st.before, after) || len(after) != len(st.before) {
 		st.t.Errorf("pods %v served before, %v after the rollback", st.before, after)

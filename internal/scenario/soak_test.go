@@ -53,7 +53,7 @@ func TestSoakFindsPlantedFaults(t *testing.T) {
 		kinds          []string
 		finds          string // the kind that must be judged wrong
 	}{
-		{"digest proof", "judge.go", "\tall = Proven\n\tfor _, p := range j.pods {", "\treturn Proven, \"\"\n\tfor _, p := range j.pods {",
+		{"digest proof", "judge.go", "\tswitch {\n\tcase replaced(c, want):", "\tswitch {\n\tcase true:\n\t\treturn Proven\n\tcase replaced(c, want):",
 			[]string{"good", "a webhook gives the pods another image"}, "a webhook gives the pods another image"},
 		{"rule 7, evicted pods", "rollout.go", `!p.Deleting && (p.Phase == "Pending" || p.Phase == "Running" || p.Phase == "Unknown")`, `!p.Deleting`,
 			[]string{"good", "a new pod is ended by its node"}, "a new pod is ended by its node"},
@@ -124,11 +124,11 @@ func newSoak(t *testing.T, shared *world, name string, plan [][]chapter, overlay
 		spaces: map[string]*kubetest.Namespace{}, pushed: map[string]kubetest.Pushed{}}
 	s := &soak{w: w, name: name, plan: plan, count: &tally{took: map[string][]time.Duration{}}}
 	var images []kubetest.Image
-	var apps []string
+	var apps []scenario
 	var text strings.Builder
 	for n, chapters := range plan {
 		key := s.key(n)
-		apps, images = append(apps, key), append(images, imageOf(key, good, kubetest.Image{}))
+		apps, images = append(apps, scenario{key: key}), append(images, imageOf(key, good, kubetest.Image{}))
 		for _, c := range chapters {
 			fmt.Fprintf(&text, "%s: %s\n", key, c.manifest)
 			for _, r := range c.rollouts {
@@ -144,7 +144,7 @@ func newSoak(t *testing.T, shared *world, name string, plan [][]chapter, overlay
 	t.Logf("the plan\n%s", &text)
 	w.push(t, images)
 	binary, database := build(t, overlay)
-	w.portal = w.serve(t, binary, database, apps, nil)
+	w.portal = w.serve(t, binary, database, apps)
 	return s
 }
 

@@ -36,19 +36,18 @@ type world struct {
 	host    string // of the registry, as it stands in image strings
 	portal  *portal
 	spaces  map[string]*kubetest.Namespace
-	ports   map[string]int                      // of the nodes, that lead to a scenario's pods
-	smoke   map[string]func(*world, int) string // the smoke probes, as they are configured
-	network string                              // the first three numbers of a node's pod network
-	pushed  map[string]kubetest.Pushed          // by "key:tag"
-	command []string                            // kubectl
-	slots   chan struct{}                       // how many scenarios roll out at a time
+	ports   map[string]int             // of the nodes, that lead to a scenario's pods
+	network string                     // the first three numbers of a node's pod network
+	pushed  map[string]kubetest.Pushed // by "key:tag"
+	command []string                   // kubectl
+	slots   chan struct{}              // how many scenarios roll out at a time
 }
 
 // newWorld finds the cluster and starts a registry.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{cluster: kubetest.NeedKubelet(t), spaces: map[string]*kubetest.Namespace{}, pushed: map[string]kubetest.Pushed{},
-		ports: map[string]int{}, smoke: map[string]func(*world, int) string{}, slots: make(chan struct{}, 6)}
+		ports: map[string]int{}, slots: make(chan struct{}, 6)}
 	w.command = kubectlCommand(t)
 	w.gitea = giteatest.New(giteatest.Options{
 		Accounts: []giteatest.Account{{Name: "portal", Token: giteaToken}},
@@ -68,25 +67,28 @@ func (w *world) push(t *testing.T, images []kubetest.Image) {
 	}
 }
 
-// serve makes a namespace for every app and starts the portal over them. Apps are given with their containers.
-func (w *world) serve(t *testing.T, binary, database string, apps []string, containers map[string][]string) *portal {
+// serve makes a namespace for every scenario's app and starts the portal over them.
+func (w *world) serve(t *testing.T, binary, database string, all []scenario) *portal {
 	t.Helper()
 	var environments, list strings.Builder
 	kubeconfig := ""
-	for _, key := range apps {
-		ns := w.cluster.Namespace(t)
+	for _, s := range all {
+		key, ns := s.key, w.cluster.Namespace(t)
 		w.spaces[key] = ns
 		if kubeconfig == "" {
 			kubeconfig = ns.PortalKubeconfig // one ServiceAccount has its rights in every namespace
 			w.network = networkOf(t, ns)
 		}
-		smoke := ""
-		if f := w.smoke[key]; f != nil {
-			smoke = f(w, w.ports[key])
+		smoke, auto := "", "hold"
+		if s.smoke != nil {
+			smoke = s.smoke(w, w.ports[key])
 		}
-		fmt.Fprintf(&environments, "- {name: %s, namespace: %s, kubeconfig: %q, auto_rollback: hold}\n", key, ns.Name, kubeconfig)
+		if s.goesBack {
+			auto = "rollback"
+		}
+		fmt.Fprintf(&environments, "- {name: %s, namespace: %s, kubeconfig: %q, auto_rollback: %s}\n", key, ns.Name, kubeconfig, auto)
 		fmt.Fprintf(&list, "- {name: %s, image: acme/%s, environments: [%s], workload: api, containers: [%s], %s}\n",
-			key, key, key, strings.Join(append([]string{"api"}, containers[key]...), ", "), smoke)
+			key, key, key, strings.Join(append([]string{"api"}, s.containers...), ", "), smoke)
 	}
 	dir := t.TempDir()
 	token, config := filepath.Join(dir, "token"), filepath.Join(dir, "portal.yaml")
