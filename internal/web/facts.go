@@ -128,7 +128,7 @@ func (s *Server) factsOf(app deploys.App, known recorded, mayDeploy bool) target
 		t.Trouble = err
 	default:
 		t.Rollout, t.Health = &r, deploys.HealthOf(r)
-		t.Trouble = s.staleFault(app.Env, r)
+		t.Trouble, t.Gap = s.staleFault(app.Env, r), s.gap(app.Env)
 	}
 	d, deployed := known.latest[app.Target]
 	t.Latest = d
@@ -157,6 +157,10 @@ func (s *Server) staleFault(env string, r deploys.Rollout) error {
 	}
 	return errs.New(errs.Unavailable, "%s", r.StaleWhy)
 }
+
+// gap names what may not be read in an environment; empty when all may be. Where a deploy cannot be followed without it,
+// the view is stale as well.
+func (s *Server) gap(env string) string { return strings.Join(s.Cluster.Gaps(env), " ") }
 
 // broughtBy tells since when a target runs what it runs and who brought it, as far as its newest deploy and its newest
 // outside change tell.

@@ -40,6 +40,7 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 		app = deploys.App{Target: d.Target, Repository: d.To.Repository, Workload: d.Target.App}
 	}
 	f.App, f.To, f.From = app, s.commit(app, d.To), s.commit(app, d.From)
+	f.Gap = s.gap(d.Target.Env)
 	recent, err := s.Deploys.History(ctx, d.Target, 0, 20)
 	if err != nil {
 		return f, err

@@ -15,7 +15,7 @@ func appView(t targetFacts, about deploys.About, deployed map[string][]templates
 		Env: t.App.Env, App: t.App.App,
 		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
 		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout),
-		Registry: registryTrouble(t.Images), Commits: aboutTrouble(t, about),
+		Cluster: clusterTrouble(t), Registry: registryTrouble(t.Images), Commits: aboutTrouble(t, about),
 	}
 	if t.MayDeploy && t.Trouble == nil && t.Active == nil && t.Rollout != nil && t.Rollout.Exists {
 		p.Restart = &templates.Act{Text: "Restart", Href: templates.RestartURL(t.App.Env, t.App.App, 0)}
@@ -26,9 +26,6 @@ func appView(t targetFacts, about deploys.About, deployed map[string][]templates
 	p.Locks = locksOn(t.Locks, func(deploys.Scope) bool { return true })
 	if t.MayDeploy {
 		p.Lock = templates.LockURL(t.App.Env, t.App.App)
-	}
-	if t.Trouble != nil {
-		p.Cluster = clusterTrouble(t)
 	}
 	var replaces int64
 	if t.Active != nil {

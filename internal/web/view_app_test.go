@@ -16,6 +16,13 @@ func TestAppView(t *testing.T) {
 	f.Images.Err = errs.New(errs.Unavailable, "Gitea cannot be reached since 13:59 UTC.")
 	f.Images.Fetched = since(3 * time.Minute)
 	p := appView(f, deploys.About{}, map[string][]templates.Link{"aaaaaaaaaaaa": {{Text: "deploy 12", Href: "/deploys/12"}}}, nil)
+	if p.Cluster != nil {
+		t.Errorf("%+v", p.Cluster)
+	}
+	f.Gap = "The portal may not list events in acme."
+	if p := appView(f, deploys.About{}, nil, nil); p.Cluster == nil || p.Cluster.Sentence != f.Gap {
+		t.Errorf("%+v", p.Cluster)
+	}
 	if p.Registry == nil || p.Registry.Sentence != "Gitea cannot be reached since 13:59 UTC." || !p.Registry.Known.Equal(since(3*time.Minute)) {
 		t.Errorf("%+v", p.Registry)
 	}

@@ -14,7 +14,8 @@ type targetFacts struct {
 	App       deploys.App
 	Prod      bool
 	Rollout   *deploys.Rollout
-	Trouble   error // why the cluster's facts cannot be trusted; nil when they can
+	Trouble   error  // why the cluster's facts cannot be trusted; nil when they can
+	Gap       string // what may not be read, where the facts lack only detail; empty: all may
 	Health    deploys.Health
 	Running   deploys.Version
 	Commit    deploys.Commit // of Running
@@ -52,7 +53,7 @@ func boardView(targets []targetFacts, now time.Time) (live templates.BoardLivePr
 				Locks: locksOn(t.Locks, func(s deploys.Scope) bool { return s.Env != "" && s.App == "" })})
 		}
 		s := &live.Sheets[i]
-		if s.Trouble == nil && t.Trouble != nil {
+		if s.Trouble == nil {
 			s.Trouble = clusterTrouble(t)
 		}
 		s.Rows = append(s.Rows, boardRow(t))
@@ -80,17 +81,32 @@ func teachApps() *templates.Teach {
 	}
 }
 
-// clusterTrouble says what stands between the portal and the cluster.
+// clusterTrouble says what stands between the portal and the cluster. Nil when nothing does.
 func clusterTrouble(t targetFacts) *templates.Trouble {
+	if t.Trouble == nil {
+		return gapTrouble(t.Gap, t.App.Namespace)
+	}
 	tr := &templates.Trouble{Sentence: errs.Public(t.Trouble), Detail: "Deploys of these apps are refused until then."}
 	if errs.KindOf(t.Trouble) == errs.Forbidden {
 		tr.Detail = "Give the portal's service account the role it comes with, then this passes by itself."
-		tr.Paste = "kubectl apply -n " + shellWord(t.App.Namespace) + " -f manifests/rbac.yaml"
+		tr.Paste = grantRole(t.App.Namespace)
 	}
 	if t.Rollout != nil {
 		tr.Known = t.Rollout.StaleSince
 	}
 	return tr
+}
+
+// gapTrouble says what may not be read where that costs only detail. Nil when all may be.
+func gapTrouble(gap, namespace string) *templates.Trouble {
+	if gap == "" {
+		return nil
+	}
+	return &templates.Trouble{Sentence: gap, Paste: grantRole(namespace)}
+}
+
+func grantRole(namespace string) string {
+	return "kubectl apply -n " + shellWord(namespace) + " -f manifests/rbac.yaml"
 }
 
 func boardRow(t targetFacts) templates.Row {

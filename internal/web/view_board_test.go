@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,11 @@ func TestBoardView(t *testing.T) {
 	}
 	if tr := live.Sheets[1].Trouble; tr == nil || tr.Paste == "" || tr.Sentence != "The portal may not list pods in acme." {
 		t.Errorf("%+v", tr)
+	}
+	a.Gap, b.Gap = "The portal may not list events in acme.", "The portal may not list events in acme."
+	live, _ = boardView([]targetFacts{a, b}, noon)
+	if tr := live.Sheets[0].Trouble; tr == nil || tr.Sentence != a.Gap || tr.Detail != "" || !strings.HasPrefix(tr.Paste, "kubectl apply -n ") || live.Sheets[0].Rows[0].Act == nil {
+		t.Errorf("a missing detail keeps nobody from deploying: %+v", tr)
 	}
 	if live, _ := boardView(nil, noon); live.Teach == nil || live.Teach.Paste == "" {
 		t.Error("an empty board teaches nothing")

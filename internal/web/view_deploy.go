@@ -20,6 +20,7 @@ type deployFacts struct {
 	Rollout   *deploys.Rollout // the newest view; nil: the one stored with the deploy
 	Events    []deploys.Event  // oldest first
 	App       deploys.App
+	Gap       string // what may not be read of the cluster, where that costs only detail
 	To, From  deploys.Commit
 	Commits   int // between From and To
 	Related   []templates.Related
@@ -69,7 +70,9 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 		p.Note = d.Note
 	}
 	if p.Active {
-		p.Stale = staleTrouble(f.Rollout)
+		if p.Stale = staleTrouble(f.Rollout); p.Stale == nil {
+			p.Stale = gapTrouble(f.Gap, f.App.Namespace)
+		}
 	}
 	if d.Trouble != "" {
 		p.Stale = &templates.Trouble{Sentence: d.Trouble, Detail: "The portal goes on trying; this page follows by itself."}

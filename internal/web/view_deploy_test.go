@@ -164,6 +164,8 @@ func TestDeployView(t *testing.T) {
 		{"rollback", func(f *deployFacts) {
 			f.Deploy.Kind, f.Related = deploys.KindRollback, []templates.Related{{Text: "rolls back", ID: 318}}
 		}, "Rolling out", "done done now todo", []string{"rollback 319", "/deploys/318", "Deploy another instead"}, []string{"Roll back now"}},
+		{"without events", func(f *deployFacts) { f.Gap = "The portal may not list events in acme." },
+			"Rolling out", "done done now todo", []string{"The portal may not list events in acme.", "kubectl apply -n"}, nil},
 		{"stale", func(f *deployFacts) { f.Rollout.StaleSince = since(100 * time.Second) },
 			"Unknown since 14:01 UTC", "done done now todo", []string{"has not been seen since 14:01 UTC", "1 min ago", "0 s of 240 s"}, nil},
 		{"zero replicas", func(f *deployFacts) {
