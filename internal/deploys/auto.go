@@ -127,10 +127,11 @@ func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outco
 		return err
 	}
 	e := entryOf(*back, auto.Audit(), audit.DeployRequested, "")
+	passed := ""
 	if l, err := lockOn(ctx, tx, d.Target); err == nil && l != nil {
-		e.Detail = l.passed()
+		passed = l.passed()
 	}
-	if err := enter(ctx, tx, back, e, ""); err != nil {
+	if err := enter(ctx, tx, back, e, "", passed); err != nil {
 		return err
 	}
 	if back.From.Digest == "" {

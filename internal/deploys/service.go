@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -192,7 +193,7 @@ func (s *Service) open(t Target) error {
 	return nil
 }
 
-// record is step 5: the row and its entry, or neither. The entry says which checks were overridden.
+// record is step 5: the row and its entry, or neither.
 func (s *Service) record(ctx context.Context, req Request, d *Deploy, overridden string) error {
 	return s.db.Write(ctx, func(tx *sqlite.Tx) error {
 		if same, found, err := s.again(ctx, tx, req); err != nil {
@@ -220,15 +221,10 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy, overridden
 		if err != nil {
 			return err
 		}
-		e := requestEntry(*d, req)
-		if passed != "" {
-			e.Detail = passed
-		}
-		e.Detail = strings.TrimSpace(e.Detail + " " + overridden)
 		if err := seeTag(ctx, tx, *d); err != nil {
 			return err
 		}
-		if err := enter(ctx, tx, d, e, req.Key); err != nil {
+		if err := enter(ctx, tx, d, requestEntry(*d, req), req.Key, passed, overridden); err != nil {
 			return err
 		}
 		if d.Kind == KindAdopt {
@@ -238,8 +234,11 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy, overridden
 	})
 }
 
-// enter writes the row of a new deploy, the entry e that says who asked for it, and its first event.
-func enter(ctx context.Context, tx *sqlite.Tx, d *Deploy, e audit.Entry, key string) (err error) {
+// enter writes the row of a new deploy, the entry e that says who asked for it, and its first events. Entry and events also
+// say what would have held it: the lock that it passed, the checks that were overridden. Empty ones say nothing.
+func enter(ctx context.Context, tx *sqlite.Tx, d *Deploy, e audit.Entry, key string, passed ...string) (err error) {
+	passed = slices.DeleteFunc(passed, func(s string) bool { return s == "" })
+	e.Detail = strings.TrimSpace(e.Detail + " " + strings.Join(passed, " "))
 	if d.ID, err = nextID(ctx, tx); err != nil {
 		return err
 	}
@@ -252,8 +251,15 @@ func enter(ctx context.Context, tx *sqlite.Tx, d *Deploy, e audit.Entry, key str
 	if err := insert(ctx, tx, d, key); err != nil {
 		return err
 	}
-	d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d))
-	return err
+	if d.Seq, err = appendEvent(ctx, tx, d.ID, EventStep, requested(*d)); err != nil {
+		return err
+	}
+	for _, text := range passed {
+		if d.Seq, err = appendEvent(ctx, tx, d.ID, EventTrouble, foreign.Line(text, 1000)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // holder gives the active deploy that a request is to replace, if any, or refuses and names the one that holds the target.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,6 +135,16 @@ func (w *world) entries(f audit.Filter) []audit.Entry {
 	list, err := audit.List(w.Context(), w.db, f)
 	must(w, err)
 	return list
+}
+
+// tells asserts that a deploy's timeline warns with a text.
+func (w *world) tells(id int64, text string) {
+	w.Helper()
+	events, err := w.svc.Events(w.Context(), id, 0)
+	must(w, err)
+	if !slices.ContainsFunc(events, func(e deploys.Event) bool { return e.Kind == deploys.EventTrouble && e.Text == text }) {
+		w.Errorf("deploy %d does not tell %q: %+v", id, text, events)
+	}
 }
 
 // pair asserts exactly one requested and one outcome entry of a deploy, and an unbroken chain.
