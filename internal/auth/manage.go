@@ -70,7 +70,7 @@ func (a *Accounts) SetGrants(ctx context.Context, by Actor, name string, grants 
 	})
 }
 
-// SetPassword gives an account a new password, ends all its sessions and forgets its failed sign-ins, so that it is
+// SetPassword gives an account a new password, ends all its sessions and its link to Slack, and forgets its failed sign-ins, so that it is
 // also the way out of a lock. errs.Invalid, errs.NotFound, errs.Forbidden.
 func (a *Accounts) SetPassword(ctx context.Context, by Actor, name, password string) error {
 	if err := a.allow(ctx, by, audit.UserPassword, name); err != nil {
@@ -81,7 +81,7 @@ func (a *Accounts) SetPassword(ctx context.Context, by Actor, name, password str
 		return err
 	}
 	return a.changeAccount(ctx, by, audit.UserPassword, name, func(tx *sqlite.Tx, s stored) (string, bool, error) {
-		n, err := replacePassword(ctx, tx, s.ID, hash)
+		told, err := replacePassword(ctx, tx, s.ID, hash)
 		if err != nil {
 			return "", false, err
 		}
@@ -90,7 +90,7 @@ func (a *Accounts) SetPassword(ctx context.Context, by Actor, name, password str
 				return "", false, err
 			}
 		}
-		return "Set by another. " + ended(n), true, nil
+		return "Set by another. " + told, true, nil
 	})
 }
 
@@ -186,13 +186,25 @@ func setGrants(ctx context.Context, tx *sqlite.Tx, id int64, grants []Grant) err
 	return nil
 }
 
-// replacePassword stores a new hash and ends the account's sessions: whoever came in with the old password is out.
-func replacePassword(ctx context.Context, tx *sqlite.Tx, id int64, hash string) (sessions int64, err error) {
+// replacePassword stores a new hash and ends the account's sessions and its link to Slack: whoever came in with the old
+// password, and may have linked themselves, is out. It tells what was ended.
+func replacePassword(ctx context.Context, tx *sqlite.Tx, id int64, hash string) (told string, err error) {
 	_, err = tx.Exec(ctx, `UPDATE accounts SET password_hash = ?, password_no = password_no + 1 WHERE id = ? -- auth.replacePassword`, hash, id)
 	if err != nil {
-		return 0, fmt.Errorf("storing a password: %w", err)
+		return "", fmt.Errorf("storing a password: %w", err)
 	}
-	return endSessions(ctx, tx, id)
+	n, err := endSessions(ctx, tx, id)
+	if err != nil {
+		return "", err
+	}
+	link, err := unlink(ctx, tx, id)
+	switch {
+	case errs.KindOf(err) == errs.NotFound:
+		return ended(n), nil
+	case err != nil:
+		return "", err
+	}
+	return fmt.Sprintf("%s The link to %s of %s in Slack was ended too.", ended(n), link.User, link.Team), nil
 }
 
 // endSessions ends an account's sessions and takes back the link code that one of them was shown.

@@ -88,12 +88,12 @@ func (a *Accounts) replaceOwn(ctx context.Context, tx *sqlite.Tx, s Session, key
 	if _, err := a.session(ctx, tx, tx.Now.Time, `s.id = ?`, s.ID); err != nil {
 		return "", err
 	}
-	n, err := replacePassword(ctx, tx, s.AccountID, hash)
+	told, err := replacePassword(ctx, tx, s.AccountID, hash)
 	if err != nil {
 		return "", err
 	}
 	err = record(ctx, tx, audit.Entry{Actor: s.Actor.Audit(), Action: audit.UserPassword, Subject: s.Actor.Name, Outcome: "ok",
-		Detail: "Changed by its owner. " + ended(n), RequestID: s.Actor.RequestID})
+		Detail: "Changed by its owner. " + told, RequestID: s.Actor.RequestID})
 	if err != nil {
 		return "", err
 	}

@@ -107,6 +107,26 @@ func TestUnlinkInThePortal(t *testing.T) {
 	wantKind(t, f.UnlinkAccount(t.Context(), ana.Actor, "bob"), errs.NotFound)
 }
 
+// Whoever knew the old password may have linked themselves: a new one ends the link, whoever sets it.
+func TestNewPasswordEndsTheLink(t *testing.T) {
+	f := newFixture(t)
+	_, ana := f.signIn("ana", anasPassword)
+	_, bob := f.signIn("bob", bobsPassword)
+	f.link("bob", bobThere)
+	must(t, f.SetPassword(t.Context(), ana.Actor, "bob", "another long password"))
+	_, err := f.SlackActor(t.Context(), bobThere)
+	wantKind(t, err, errs.Unauthenticated)
+	if e := f.last(audit.UserPassword); e.Detail != "Set by another. 2 sessions were ended. The link to U0BOB of T0123 in Slack was ended too." {
+		t.Errorf("the entry is %+v", e)
+	}
+	f.link("ana", anaThere)
+	_, err = f.ChangePassword(t.Context(), ana, anasPassword, "yet another long password")
+	must(t, err)
+	_, err = f.SlackActor(t.Context(), anaThere)
+	wantKind(t, err, errs.Unauthenticated)
+	wantKind(t, f.UnlinkAccount(t.Context(), bob.Actor, "bob"), errs.NotFound)
+}
+
 func TestHowACodeIsTyped(t *testing.T) {
 	f := newFixture(t)
 	for _, typed := range []func(string) string{
