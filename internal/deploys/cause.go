@@ -58,7 +58,7 @@ type PullFact struct {
 	Platforms []string // that the image is built for
 }
 
-// causes looks at every live target pod for a cause, doomed ones first, and forgets grace periods of causes that have gone.
+// causes looks at every live target pod for a cause, the most telling first, and forgets grace periods of causes that have gone.
 func (j *judge) causes() []Cause {
 	seen := map[string]bool{}
 	var out []Cause
@@ -77,16 +77,21 @@ func (j *judge) causes() []Cause {
 		out = append(out, c)
 	}
 	maps.DeleteFunc(j.m.Since, func(key string, _ time.Time) bool { return !seen[key] })
-	slices.SortStableFunc(out, func(a, b Cause) int {
-		switch {
-		case a.Doomed == b.Doomed:
-			return 0
-		case a.Doomed:
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(out, func(a, b Cause) int { return a.rank() - b.rank() })
 	return out
+}
+
+// rank is how late a cause is told: what waiting does not cure comes first, and last what is known from a silence.
+func (c Cause) rank() int {
+	switch {
+	case c.Doomed:
+		return 0
+	case !c.Quiet:
+		return 1
+	case len(c.Evidence) > 0:
+		return 2
+	}
+	return 3
 }
 
 // standing tells how long a cause has been there without a break, by our own clock: Kubernetes dates no waiting reason.
@@ -148,7 +153,7 @@ func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause,
 			return cause, true
 		}
 	}
-	if cause, ok := j.startupCause(p, c); ok {
+	if cause, ok := j.startupCause(p, c, restarts); ok {
 		return cause, true
 	}
 	if cause, ok := j.endedCause(p, c, restarts); ok {
@@ -162,8 +167,25 @@ func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause,
 			return cause, true
 		}
 	}
-	return Cause{}, false
+	return unheard(p, c)
 }
+
+// unheard is a container that is not ready and of whose probes nothing is known: a kubelet sends 25 events of a pod, then
+// one in five minutes, and a failing startup probe may have used them up.
+func unheard(p Pod, c Container) (Cause, bool) {
+	probe := c.Readiness
+	if c.Startup != nil && !c.Started {
+		probe = c.Startup
+	}
+	if probe == nil || c.Ready || c.State != "running" {
+		return Cause{}, false
+	}
+	return Cause{Title: "Not ready", Quiet: true,
+		Sentence: fmt.Sprintf("%s runs, but is not ready: %s has not passed, and its node has not told what it answers.", who(p, c), probe.Ask),
+		Advice:   notReadyAdvice}, true
+}
+
+const notReadyAdvice = "See in the log why the app answers like this, or whether the probe asks for the right thing."
 
 // anotherImage is a container that was given, or provably runs, something else than was asked for. Nothing changes that for
 // this pod, and a pod that is ready with it is worse than one that fails (docs/adr/0002-another-image.md).
@@ -197,7 +219,7 @@ func brief(image string) string {
 func notReady(p Pod, c Container, probe *Probe) Cause {
 	return Cause{Title: "Not ready",
 		Sentence: fmt.Sprintf("%s runs, but is not ready: %s gave %s, at least %s.", who(p, c), probe.Ask, probe.Answer, times(probe.Fails)),
-		Advice:   "See in the log why the app answers like this, or whether the probe asks for the right thing.",
+		Advice:   notReadyAdvice,
 		Evidence: []Evidence{{Kind: FromProbe, At: probe.LastFail, Text: probe.Ask + ": " + probe.Answer}}}
 }
 

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 var (
@@ -206,10 +207,13 @@ func builtFor(lists ...[]string) string {
 
 // startupCause is a startup probe that has had its chance: one whole budget where the app answers and says no (4xx), two
 // where nothing answers or it says that it is not ready (5xx).
-func (j *judge) startupCause(p Pod, c Container) (Cause, bool) {
+func (j *judge) startupCause(p Pod, c Container, restarts int32) (Cause, bool) {
 	probe := c.Startup
-	if probe == nil || probe.Fails == 0 || c.Started || probe.LastFail.Before(j.b.T0) {
+	if probe == nil || c.Started {
 		return Cause{}, false
+	}
+	if probe.Fails == 0 || probe.LastFail.Before(j.b.T0) {
+		return j.outlasted(p, c, restarts)
 	}
 	budgets := probe.Kills
 	if probe.LastKill.Before(j.b.T0) {
@@ -235,15 +239,44 @@ func (j *judge) startupCause(p Pod, c Container) (Cause, bool) {
 		cause.Doomed = true
 		return cause, true
 	}
-	cause.Title = "Killed by its startup probe"
+	cause.Title = killedByStartup
 	cause.Sentence = fmt.Sprintf("%s did not start within the %s that its startup probe allows: %s gave %s, at least %s.",
 		who(p, c), short(probe.Budget()), probe.Ask, probe.Answer, times(probe.Fails))
-	cause.Advice = fmt.Sprintf("Give it more time: failureThreshold above %d at a period of %s, or find why it starts so slowly.", probe.Threshold, short(probe.Period))
-	if j.b.Usual > probe.Budget() {
-		cause.Advice = fmt.Sprintf("The last starts took up to %s: the budget should be above that. %s", short(j.b.Usual), cause.Advice)
-	}
-	cause.Doomed = budgets >= 2
+	cause.Advice, cause.Doomed = j.moreTime(probe), budgets >= 2
 	return cause, true
+}
+
+const killedByStartup = "Killed by its startup probe"
+
+// moreTime is what to do about a startup probe that kills.
+func (j *judge) moreTime(probe *Probe) string {
+	advice := fmt.Sprintf("Give it more time: failureThreshold above %d at a period of %s, or find why it starts so slowly.", probe.Threshold, short(probe.Period))
+	if j.b.Usual > probe.Budget() {
+		advice = fmt.Sprintf("The last starts took up to %s: the budget should be above that. %s", short(j.b.Usual), advice)
+	}
+	return advice
+}
+
+// outlasted is a container that the kubelet has ended for its startup probe without a word of it: its events are rate
+// limited, and may be late. It ended as one that is told to, when its budget was over, and no pod has been ready yet.
+func (j *judge) outlasted(p Pod, c Container, restarts int32) (Cause, bool) {
+	const grace = 30 * time.Second // that a container has by default to end
+	probe, last := c.Startup, c.Last
+	heard := func(other *Probe) bool { return other != nil && other.LastFail.After(last.Started) }
+	switch {
+	case last == nil, last.Started.IsZero(), last.Finished.Before(j.b.T0), last.Reason == "OOMKilled", j.m.Ready > 0:
+		return Cause{}, false
+	case !slices.Contains([]int32{0, 137, 143}, last.Code), heard(c.Readiness), heard(c.Liveness):
+		return Cause{}, false
+	}
+	ran := last.Finished.Sub(last.Started)
+	if ran < probe.Budget()-probe.Period || ran > probe.Budget()+probe.Period+grace {
+		return Cause{}, false
+	}
+	return Cause{Title: killedByStartup, Doomed: restarts >= crashLoops, Advice: j.moreTime(probe),
+		Sentence: fmt.Sprintf("%s did not start within the %s that its startup probe allows: it was ended after %s, and %s had not passed.",
+			who(p, c), short(probe.Budget()), short(ran), probe.Ask),
+		Evidence: append([]Evidence{lastWords(c)}, logEvidence(j.f.Logs[p.UID+"/"+c.Name])...)}, true
 }
 
 // exit tells how a container ended: " with exit code 2 (OOMKilled)".

@@ -85,6 +85,24 @@ func startupProbe(http int, answer string, kills int32) deploys.Rollout {
 	})
 }
 
+// silentKill is a container that ended again after so many seconds, without a word on its startup probe of a minute.
+func silentKill(code int32, ran int) deploys.Rollout {
+	r := startupProbe(0, "", 0)
+	c := &r.Pods[len(r.Pods)-1].Containers[0]
+	c.Startup.Fails, c.Startup.LastFail, c.Startup.LastKill = 0, time.Time{}, time.Time{}
+	c.State, c.Reason, c.Restarts, c.Last = "waiting", "CrashLoopBackOff", 2, &deploys.Exit{Code: code, Reason: "Error", Started: sec(20), Finished: sec(20 + ran)}
+	return r
+}
+
+// unheardBeside is a pod of which nothing is heard, and one that has ended once.
+func unheardBeside() deploys.Rollout {
+	r := unready(0)
+	p := crashing(1).Pods[3]
+	p.Name, p.UID = "new-2", "new-2"
+	r.Pods = append(r.Pods, p)
+	return r
+}
+
 func with(r deploys.Rollout, change func(*deploys.Rollout)) deploys.Rollout {
 	change(&r)
 	return r
@@ -187,6 +205,15 @@ func TestJudge(t *testing.T) {
 		{"startup probe: 404 through one budget (samson#3938)", deploys.Facts{}, []look{{63, startupProbe(404, "HTTP 404", 1)}}, deploys.Failed, "GET /admin/ on port 3000 was answered with HTTP 404 at least 12 times in its whole budget of 1 min."},
 		{"startup probe: 503 through one budget", deploys.Facts{}, []look{{63, startupProbe(503, "HTTP 503", 1)}}, deploys.Running, ""},
 		{"startup probe: refused through two", deploys.Facts{}, []look{{125, startupProbe(0, "connection refused", 2)}}, deploys.Failed, "connection refused"},
+		{"startup probe: it killed twice, and no event says so", deploys.Facts{}, []look{{150, silentKill(143, 61)}}, deploys.Failed,
+			"did not start within the 1 min that its startup probe allows: it was ended after 1 min 1 s, and GET /admin/ on port 3000 had not passed."},
+		{"startup probe: who ended sooner was not killed by it", deploys.Facts{}, []look{{150, silentKill(143, 20)}}, deploys.Failed, "ended with exit code 143 and was started again 2 times."},
+		{"startup probe: who says why they ended was not killed by it", deploys.Facts{}, []look{{150, silentKill(1, 61)}}, deploys.Failed, "ended with exit code 1 and was started again 2 times."},
+		{"startup probe: who was ready had passed it", deploys.Facts{}, []look{{5, starting(func(p *deploys.Pod, _ *deploys.Container) { p.Ready, p.ReadySince = true, sec(5) })}, {150, silentKill(143, 61)}}, deploys.Failed,
+			"ended with exit code 143 and was started again 2 times."},
+		{"startup probe: who was killed by another had passed it", deploys.Facts{}, []look{{150, with(silentKill(137, 61), func(r *deploys.Rollout) {
+			r.Pods[3].Containers[0].Liveness = &deploys.Probe{Ask: "GET / on port 80", Answer: "HTTP 500", Fails: 3, LastFail: sec(78), Kills: 1, LastKill: sec(79)}
+		})}}, deploys.Failed, "its liveness probe failed"},
 		{"startup probe: kills of an earlier rollout", deploys.Facts{}, []look{{5, with(startupProbe(404, "HTTP 404", 3), func(r *deploys.Rollout) {
 			p := r.Pods[3].Containers[0].Startup
 			p.LastFail, p.LastKill = t0.Add(-time.Minute), t0.Add(-time.Minute)
@@ -194,6 +221,12 @@ func TestJudge(t *testing.T) {
 		{"one doomed, one fine: goes on", deploys.Facts{}, []look{{30, with(crashing(3), func(r *deploys.Rollout) { r.Pods = append(r.Pods, newPod(2, 5)); r.Updated = 2 })}}, deploys.Running, ""},
 		{"unschedulable waits", deploys.Facts{}, []look{{3, unschedulable()}, {500, unschedulable()}}, deploys.Running, ""},
 		{"unschedulable until the deadline, with its reason", deploys.Facts{}, []look{{3, unschedulable()}, {604, unschedulable()}}, deploys.Failed, "0/3 nodes are available"},
+		{"never ready, and no event says what it answered", deploys.Facts{}, []look{{3, unready(0)}, {604, unready(0)}}, deploys.Failed,
+			"No progress for 10 min. Container api of pod new-1 runs, but is not ready: GET / on port 80 has not passed, and its node has not told what it answers."},
+		{"never started, and no event says what it answered", deploys.Facts{}, []look{{3, startupProbe(0, "", 0)}, {604, with(startupProbe(0, "", 0), func(r *deploys.Rollout) { r.Pods[3].Containers[0].Startup.Fails = 0 })}}, deploys.Failed,
+			"runs, but is not ready: GET /admin/ on port 3000 has not passed"},
+		{"until then it is part of a good start", deploys.Facts{}, []look{{3, unready(0)}, {500, unready(0)}}, deploys.Running, ""},
+		{"one that ends is told before one of which nothing is heard", deploys.Facts{}, []look{{3, unheardBeside()}, {604, unheardBeside()}}, deploys.Failed, "No progress for 10 min. Container api of pod new-2 ended with exit code 2"},
 		{"quota with nothing moving", deploys.Facts{}, []look{{1, quota(rolling())}, {17, quota(rolling())}}, deploys.Failed, "Kubernetes refuses to create the pods: exceeded quota: pods."},
 		{"quota that let a pod through: Kubernetes asks again later", deploys.Facts{}, []look{{1, quota(rolling())}, {5, quota(moved())}, {60, quota(moved())}}, deploys.Running, ""},
 		{"and the deadline decides, naming the quota", deploys.Facts{}, []look{{1, quota(rolling())}, {5, quota(moved())}, {606, quota(moved())}}, deploys.Failed, "No progress for 10 min. Kubernetes refuses to create the pods: exceeded quota: pods."},
