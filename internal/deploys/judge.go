@@ -273,9 +273,9 @@ func (j *judge) crashedInWindow(_ []Cause) (Verdict, bool) {
 			if probe := j.killedByLiveness(c); probe != nil {
 				cause.Sentence = fmt.Sprintf("%s was killed by its liveness probe after all pods were ready, within the %s in which they must stay well: %s gave %s, at least %s.",
 					who(p, c), short(j.b.App.Stability), probe.Ask, probe.Answer, times(probe.Fails))
-				cause.Advice = livenessAdvice
+				cause.Advice, cause.Evidence = livenessAdvice, append(probeSaid(probe), cause.Evidence...)
 			} else if line := telling(lines); line != "" {
-				cause.Sentence += " It said: " + sentence(line)
+				cause.Sentence = quoting(cause.Sentence, line)
 			}
 			return failed(cause), true
 		}

@@ -135,7 +135,11 @@ func answer(p *deploys.Probe) string {
 	if p.Answer == "" {
 		return "no failed answer seen"
 	}
-	return p.Answer + atLeast(p.Fails)
+	said := p.Answer + atLeast(p.Fails)
+	if p.Said != "" {
+		said += ": " + p.Said
+	}
+	return said
 }
 
 // exitSay tells how a container ended.
