@@ -33,7 +33,7 @@ func running() deployFacts {
 	d := deploys.Deploy{
 		ID: 319, Target: apiApp.Target, Kind: deploys.KindDeploy, Status: deploys.Running,
 		From:      deploys.Version{Repository: repo, Tag: "4be19f2c03d1", Digest: digestOld},
-		To:        deploys.Version{Repository: repo, Tag: "c7750aa91be2", Digest: digestNew, Proofs: []string{digestNew}},
+		To:        deploys.Version{Repository: repo, Tag: "c7750aa91be2", Digest: digestNew, Proofs: []string{digestNew}, Images: map[string]string{"api": newImage}},
 		ActorName: "ana", Source: "web", Created: since(41 * time.Second), Started: since(41 * time.Second),
 		Patched: since(40900 * time.Millisecond), Generation: 48, Template: "t-new", AuditSeq: 1482, AuditHash: "9f1c2b3a4d5e6f70",
 	}
