@@ -52,6 +52,7 @@ type Memory struct {
 	Since    map[string]time.Time `json:"since,omitempty"`    // cause -> first seen
 	ReadyAt  map[string]ReadyAt   `json:"readyAt,omitempty"`  // by pod UID
 	Window   *Window              `json:"window,omitempty"`
+	Proven   []string             `json:"proven,omitempty"` // reported digests that prove the image, as the registry said when asked
 }
 
 // ReadyAt is when a pod became ready: as its node reported it, and as far as that clock is believed.

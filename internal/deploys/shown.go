@@ -32,6 +32,12 @@ func (d Deploy) Brought(r *Rollout, p Pod) bool {
 	return false
 }
 
+// Proves tells whether a digest that a runtime reports proves the image of the deploy, by what the registry told of it
+// beforehand or when it was asked about this digest.
+func (d Deploy) Proves(digest string) bool {
+	return digest != "" && (slices.Contains(d.To.Proofs, digest) || slices.Contains(d.Memory.Proven, digest))
+}
+
 // RolledOut tells whether every wanted pod is new and available and no old one runs, and since when that has held. r may be nil.
 func (d Deploy) RolledOut(r *Rollout) (since time.Time, ok bool) {
 	if r == nil || !r.Exists || d.Patched.IsZero() || r.ObservedGeneration < d.Generation {

@@ -17,9 +17,10 @@ var noon = time.Date(2026, 11, 23, 14, 2, 44, 0, time.UTC)
 func since(d time.Duration) time.Time { return noon.Add(-d) }
 
 const (
-	digestOld = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
-	digestNew = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
-	repo      = "git.example.org/acme/api"
+	digestOld   = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	digestOther = "sha256:3333333333333333333333333333333333333333333333333333333333333333"
+	digestNew   = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	repo        = "git.example.org/acme/api"
 )
 
 var apiApp = deploys.App{
@@ -119,6 +120,14 @@ func TestDeployView(t *testing.T) {
 			p.Phase, p.Scheduled, p.Node, p.Waiting, p.Containers = "Pending", time.Time{}, "", "0/3 nodes are available: 3 Insufficient memory.", nil
 		}, "Rolling out", "done done now todo", []string{"Insufficient memory", "no node yet", "Waiting"}, nil},
 		{"holding", complete, "Holding steady", "done done done now", []string{"4 s of 10 s", "Ready after 36 s", "image pulled in 1.2s"}, nil},
+		{"proven by another push of the same config", func(f *deployFacts) {
+			complete(f)
+			for i := range f.Rollout.Pods {
+				f.Rollout.Pods[i].Containers[0].ImageID = digestOther
+			}
+			f.Deploy.Memory.Proven = []string{digestOther}
+			end(f, deploys.Succeeded, "All pods run it.")
+		}, "Succeeded", "done done done done", []string{"3 of 3 ready, digest proven on 3"}, nil},
 		{"stuck", func(f *deployFacts) {
 			_, c := only(f)
 			c.State, c.Reason, c.Message = "waiting", "CreateContainerConfigError", `secret "api-db" not found`

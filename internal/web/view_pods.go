@@ -84,17 +84,13 @@ func podGroup(f deployFacts, rs deploys.ReplicaSet, isFresh bool) templates.PodG
 
 // provenBy tells whether the runtime reports, for every container the deploy set, a digest that proves the image.
 func provenBy(f deployFacts, p deploys.Pod) bool {
-	if len(f.App.Containers) == 0 || len(f.Deploy.To.Proofs) == 0 {
+	if len(f.App.Containers) == 0 {
 		return false
 	}
 	for _, name := range f.App.Containers {
 		ok := false
 		for _, c := range p.Containers {
-			if c.Name == name {
-				for _, proof := range f.Deploy.To.Proofs {
-					ok = ok || c.ImageID == proof
-				}
-			}
+			ok = ok || c.Name == name && f.Deploy.Proves(c.ImageID)
 		}
 		if !ok {
 			return false
