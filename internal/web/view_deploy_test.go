@@ -110,11 +110,11 @@ func TestDeployView(t *testing.T) {
 		{"running, nothing seen", func(f *deployFacts) { f.Rollout = nil },
 			"Rolling out", "done done now todo", []string{"nothing seen yet", "0.1 s"}, nil},
 		{"startup probe", func(*deployFacts) {}, "Rolling out", "done done now todo",
-			[]string{"Startup probe GET /api/health on port 8000", "38 s of 240 s", "HTTP 503, at least 7 times", "Starting", "2 of 3 pods new", "digest proven on 1", "2 still serving", "kubectl -n acme logs api-6564f47bdf-zw8ct -c api"}, []string{"Serving now"}},
+			[]string{"Startup probe GET /api/health on port 8000", "38 s of 240 s", "HTTP 503, at least 7 times", "image pulled in 1.2s", "Starting", "2 of 3 pods new", "digest proven on 1", "2 still serving", "kubectl -n acme logs api-6564f47bdf-zw8ct -c api"}, []string{"Serving now"}},
 		{"pulling", func(f *deployFacts) {
 			p, c := only(f)
 			p.Phase, c.State, c.Reason, c.PullStart, c.Pulled, c.ImageID = "Pending", "waiting", "ContainerCreating", since(9*time.Second), "", ""
-		}, "Rolling out", "done done now todo", []string{"Pulling the image", "9 s"}, nil},
+		}, "Rolling out", "done done now todo", []string{"Pulling the image", "9 s"}, []string{"image pulled", "image was"}},
 		{"waiting for a node", func(f *deployFacts) {
 			p, _ := only(f)
 			p.Phase, p.Scheduled, p.Node, p.Waiting, p.Containers = "Pending", time.Time{}, "", "0/3 nodes are available: 3 Insufficient memory.", nil
@@ -140,7 +140,7 @@ func TestDeployView(t *testing.T) {
 			_, c := only(f)
 			c.State, c.Reason, c.Restarts = "waiting", "CrashLoopBackOff", 2
 			c.Last = &deploys.Exit{Code: 2, Started: since(20 * time.Second), Finished: since(18 * time.Second), Reason: "Error"}
-		}, "Rolling out", "done done now todo", []string{"Crashing", "2 restarts", "last exit code 2 after 2 s", "--previous"}, nil},
+		}, "Rolling out", "done done now todo", []string{"Crashing", "2 restarts", "last exit code 2 after 2 s", "--previous"}, []string{"image pulled", "image was"}},
 		{"killed by its startup probe", func(f *deployFacts) {
 			_, c := only(f)
 			c.Restarts, c.Startup.Kills = 1, 1

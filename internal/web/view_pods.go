@@ -122,7 +122,7 @@ func podRow(f deployFacts, p deploys.Pod, isFresh bool) templates.PodRow {
 		row.Tasks = append(row.Tasks, templates.Task{Text: "Ending"})
 		return row
 	case p.Ready && isFresh && !p.ReadySince.Before(p.Created):
-		row.Tasks = append(row.Tasks, templates.Task{Text: "Ready after " + templates.Dur(p.ReadySince.Sub(p.Created)), Say: pulledSay(p)})
+		row.Tasks = append(row.Tasks, templates.Task{Text: "Ready after " + templates.Dur(p.ReadySince.Sub(p.Created))})
 	case p.Ready:
 		row.Tasks = append(row.Tasks, templates.Task{Text: "Serving", Clock: &templates.Clock{From: p.ReadySince, To: stopped}})
 	}
@@ -143,14 +143,18 @@ func podRow(f deployFacts, p deploys.Pod, isFresh bool) templates.PodRow {
 	if len(row.Tasks) == 0 {
 		row.Tasks = []templates.Task{{Text: "Created", Clock: &templates.Clock{From: p.Created, To: stopped}}}
 	}
+	if isFresh {
+		row.Note = pulledSay(p)
+	}
 	return row
 }
 
-// pulledSay tells how the image came onto the node, where the events told it.
+// pulledSay tells how the image came onto the node, where the events told it. What they told last of a container that was
+// started again is that it is there.
 func pulledSay(p deploys.Pod) string {
 	for _, c := range p.Containers {
 		switch {
-		case c.Init || c.Pulled == "":
+		case c.Init || c.Pulled == "" || c.Restarts > 0:
 		case c.Pulled == "present":
 			return "image was on the node"
 		default:
