@@ -220,7 +220,7 @@ func notReady(p Pod, c Container, probe *Probe) Cause {
 	return Cause{Title: "Not ready",
 		Sentence: fmt.Sprintf("%s runs, but is not ready: %s gave %s, at least %s.", who(p, c), probe.Ask, probe.Answer, times(probe.Fails)),
 		Advice:   notReadyAdvice,
-		Evidence: []Evidence{{Kind: FromProbe, At: probe.LastFail, Text: probe.Ask + ": " + probe.Answer}}}
+		Evidence: append([]Evidence{{Kind: FromProbe, At: probe.LastFail, Text: probe.Ask + ": " + probe.Answer}}, probeSaid(probe)...)}
 }
 
 // who names a container of a pod as people speak of it.
@@ -280,12 +280,13 @@ func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 		cause.Title = "Killed by its liveness probe"
 		cause.Sentence = fmt.Sprintf("%s was killed%s: its liveness probe failed, %s gave %s, at least %s.", who(p, c), again, probe.Ask, probe.Answer, times(probe.Fails))
 		cause.Advice = livenessAdvice
+		cause.Evidence = probeSaid(probe)
 	}
 	if c.Last != nil {
 		cause.Evidence = append(cause.Evidence, lastWords(c))
 	}
 	if line := telling(lines); line != "" && cause.Title != "Out of memory" && cause.Title != "Killed by its liveness probe" {
-		cause.Sentence = strings.TrimSuffix(cause.Sentence, ".") + fmt.Sprintf(". It said: %s", sentence(line))
+		cause.Sentence = quoting(cause.Sentence, line)
 	}
 	cause.Evidence = append(cause.Evidence, logEvidence(lines)...)
 	return cause, true

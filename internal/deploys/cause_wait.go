@@ -227,6 +227,7 @@ func (j *judge) startupCause(p Pod, c Container, restarts int32) (Cause, bool) {
 		return Cause{}, false
 	}
 	cause := Cause{Evidence: []Evidence{{Kind: FromProbe, At: probe.LastFail, Text: fmt.Sprintf("%s: %s, at least %s", probe.Ask, probe.Answer, times(probe.Fails))}}}
+	cause.Evidence = append(cause.Evidence, probeSaid(probe)...)
 	if !probe.LastKill.IsZero() {
 		cause.Evidence = append(cause.Evidence, Evidence{Kind: FromCluster, At: probe.LastKill, Text: "failed its startup probe and is restarted"})
 	}

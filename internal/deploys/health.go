@@ -1,10 +1,20 @@
 package deploys
 
-// stuck are the waiting reasons that will not go away by waiting a moment.
-var stuck = map[string]bool{
-	"CrashLoopBackOff": true, "ErrImagePull": true, "ImagePullBackOff": true, "InvalidImageName": true,
-	"ErrImageNeverPull": true, "CreateContainerConfigError": true, "CreateContainerError": true, "RunContainerError": true,
-	"RegistryUnavailable": true, "ImageInspectError": true, "SignatureValidationFailed": true, "PostStartHookError": true,
+// stuck maps what a kubelet calls a container that cannot go on, and that waiting a moment does not help, to a word for it.
+var stuck = map[string]string{
+	"CrashLoopBackOff": "Crashing",
+	"ErrImagePull":     "No image", "ImagePullBackOff": "No image", "InvalidImageName": "No image", "ErrImageNeverPull": "No image",
+	"RegistryUnavailable": "No image", "ImageInspectError": "No image", "SignatureValidationFailed": "No image",
+	"CreateContainerConfigError": "Not configured",
+	"CreateContainerError":       "Cannot start", "RunContainerError": "Cannot start", "PostStartHookError": "Cannot start", startError: "Cannot start",
+}
+
+// Stuck is a word for why a container that does not run cannot go on: "Crashing"; empty where it runs, or may soon.
+func (c Container) Stuck() string {
+	if c.State == "running" {
+		return ""
+	}
+	return stuck[c.Reason]
 }
 
 // HealthOf tells how a workload is now. A stale view is unknown: what was true is not what is.
@@ -22,7 +32,7 @@ func HealthOf(r Rollout) Health {
 			continue
 		}
 		for _, c := range p.Containers {
-			if stuck[c.Reason] && c.State == "waiting" {
+			if c.State == "waiting" && c.Stuck() != "" {
 				return Degraded
 			}
 		}

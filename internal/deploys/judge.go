@@ -52,6 +52,7 @@ type Memory struct {
 	Since    map[string]time.Time `json:"since,omitempty"`    // cause -> first seen
 	ReadyAt  map[string]ReadyAt   `json:"readyAt,omitempty"`  // by pod UID
 	Window   *Window              `json:"window,omitempty"`
+	Proven   []string             `json:"proven,omitempty"` // reported digests that prove the image, as the registry said when asked
 }
 
 // ReadyAt is when a pod became ready: as its node reported it, and as far as that clock is believed.
@@ -273,9 +274,9 @@ func (j *judge) crashedInWindow(_ []Cause) (Verdict, bool) {
 			if probe := j.killedByLiveness(c); probe != nil {
 				cause.Sentence = fmt.Sprintf("%s was killed by its liveness probe after all pods were ready, within the %s in which they must stay well: %s gave %s, at least %s.",
 					who(p, c), short(j.b.App.Stability), probe.Ask, probe.Answer, times(probe.Fails))
-				cause.Advice = livenessAdvice
+				cause.Advice, cause.Evidence = livenessAdvice, append(probeSaid(probe), cause.Evidence...)
 			} else if line := telling(lines); line != "" {
-				cause.Sentence += " It said: " + sentence(line)
+				cause.Sentence = quoting(cause.Sentence, line)
 			}
 			return failed(cause), true
 		}

@@ -107,7 +107,7 @@ func containerLines(add func(EventKind, string, ...any), p Pod, old, now Contain
 	if now.State == "running" && !now.Since.Equal(old.Since) {
 		add(EventPod, "%s started", name)
 	}
-	if now.State == "waiting" && stuck[now.Reason] && now.Reason != old.Reason {
+	if now.State == "waiting" && now.Stuck() != "" && now.Reason != old.Reason {
 		add(EventTrouble, "%s: %s %s", name, now.Reason, now.Message)
 	}
 	if now.Last != nil && (!now.Init || now.Last.Code != 0) && (old.Last == nil || !old.Last.Finished.Equal(now.Last.Finished)) {

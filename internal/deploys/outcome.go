@@ -87,9 +87,9 @@ func (s *Service) end(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome) e
 		return err
 	}
 	e := entryOf(d, o.actor, outcomeAction[o.status], o.requestID)
-	e.Reason, e.Outcome, e.Detail = "", string(o.status), o.sentence
+	e.Reason, e.Outcome, e.Detail = "", string(o.status), Unquoted(o.sentence) // what a log said is no part of what is kept for good
 	if o.cause != nil {
-		e.Detail = o.cause.Title + ": " + o.sentence
+		e.Detail = o.cause.Title + ": " + e.Detail
 	}
 	if o.note != "" {
 		e.Detail += " (" + o.note + ")"

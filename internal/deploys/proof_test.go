@@ -49,6 +49,9 @@ func TestReportedDigestIsLookedUp(t *testing.T) {
 				if d.Status != c.status || (c.note == "") != (d.Note == "") || !strings.Contains(d.Note, c.note) {
 					t.Errorf("%s, note %q; want %s, note %q", d.Status, d.Note, c.status, c.note)
 				}
+				if proven := c.status == deploys.Succeeded && c.note == ""; d.Proves(other) != proven {
+					t.Errorf("it remembers that %s proves it: %v, want %v", other, !proven, proven)
+				}
 			})
 		})
 	}

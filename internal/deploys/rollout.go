@@ -132,12 +132,13 @@ type Exit struct {
 // Probe is one probe of a container and what the kubelet has said of it. Events are rate limited: Fails is a
 // lower bound.
 type Probe struct {
-	Ask       string        `json:"ask"` // "GET /api/health on port 8000", "TCP connect to port 5432", "exec pg_isready", "gRPC on port 9000"
+	Ask       string        `json:"ask"` // "GET /api/health on port 8000", "TCP connect to port 5432", "exec pg_isready", "gRPC on port 9000"; no arguments and no query
 	Delay     time.Duration `json:"delay,omitempty"`
 	Period    time.Duration `json:"period"`
 	Threshold int32         `json:"threshold"` // consecutive failures that decide
 	Fails     int32         `json:"fails,omitempty"`
-	Answer    string        `json:"answer,omitempty"` // last failure in short: "HTTP 503", "connection refused", "timed out"
+	Answer    string        `json:"answer,omitempty"` // last failure in short: "HTTP 503", "connection refused", "timed out", "an error"
+	Said      string        `json:"said,omitempty"`   // what was said in it that has no short words, a program's output for instance: as private as a log
 	HTTP      int           `json:"http,omitempty"`   // status code of the last failure; 0 when it was not an HTTP answer
 	FirstFail time.Time     `json:"firstFail,omitzero"`
 	LastFail  time.Time     `json:"lastFail,omitzero"`

@@ -2,6 +2,9 @@ package deploys
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,6 +30,12 @@ func (d Deploy) Brought(r *Rollout, p Pod) bool {
 		}
 	}
 	return false
+}
+
+// Proves tells whether a digest that a runtime reports proves the image of the deploy, by what the registry told of it
+// beforehand or when it was asked about this digest.
+func (d Deploy) Proves(digest string) bool {
+	return digest != "" && (slices.Contains(d.To.Proofs, digest) || slices.Contains(d.Memory.Proven, digest))
 }
 
 // RolledOut tells whether every wanted pod is new and available and no old one runs, and since when that has held. r may be nil.
@@ -60,30 +69,73 @@ func (d Deploy) Serving(r *Rollout, image func(Version) string) string {
 	case !r.StaleSince.IsZero():
 		return "not known: the cluster is not seen."
 	}
-	fresh, old := 0, 0
+	fresh, old := d.ready(r)
+	var images, parts []string
+	pods := map[string]int{}
+	for _, rs := range slices.Backward(r.ReplicaSets) { // the oldest first
+		if n := old[rs.Name]; n > 0 {
+			name := image(d.versionOf(rs)) // another template may have the same image
+			if pods[name] == 0 {
+				images = append(images, name)
+			}
+			pods[name] += n
+		}
+	}
+	for _, name := range images {
+		parts = append(parts, podsOfImage(pods[name], name))
+	}
+	switch {
+	case fresh == 0 && len(parts) == 0:
+		return "nothing. No pod is ready."
+	case fresh == 0:
+		return fmt.Sprintf("%s, untouched. %d wanted.", listed(parts), r.Desired)
+	}
+	return fmt.Sprintf("%s. %d wanted.", listed(append(parts, podsOfImage(fresh, image(d.To)))), r.Desired)
+}
+
+// ready counts the pods that answer requests: those that the deploy brought, and the others by their ReplicaSet.
+func (d Deploy) ready(r *Rollout) (fresh int, old map[string]int) {
+	old = map[string]int{}
 	for _, p := range r.Pods {
 		switch {
 		case !p.Ready || !p.Live():
 		case d.Brought(r, p):
 			fresh++
 		default:
-			old++
+			old[p.ReplicaSet]++
 		}
 	}
-	pods := func(n int, v Version) string {
-		unit := "pods"
-		if n == 1 {
-			unit = "pod"
+	return fresh, old
+}
+
+// versionOf is what the pods of a ReplicaSet run. That is not always what the Deployment asked for before: pods of an image
+// that never got ready serve nobody, and those of one before it still do.
+func (d Deploy) versionOf(rs ReplicaSet) Version {
+	if len(d.From.Images) > 0 && hasImages(rs.Images, d.From.Images) {
+		return d.From // with a digest, where only its pods told that
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.To.Images)) {
+		if repository, _, _ := SplitImage(d.To.Images[name]); repository == d.To.Repository {
+			var v Version
+			v.Repository, v.Tag, v.Digest = SplitImage(rs.Images[name])
+			return v
 		}
-		return fmt.Sprintf("%d %s of %s", n, unit, image(v))
 	}
-	switch {
-	case fresh == 0 && old == 0:
-		return "nothing. No pod is ready."
-	case fresh == 0:
-		return fmt.Sprintf("%s, untouched. %d wanted.", pods(old, d.From), r.Desired)
-	case old == 0:
-		return fmt.Sprintf("%s. %d wanted.", pods(fresh, d.To), r.Desired)
+	return Version{}
+}
+
+func podsOfImage(n int, image string) string {
+	if n == 1 {
+		return "1 pod of " + image
 	}
-	return fmt.Sprintf("%s and %s. %d wanted.", pods(old, d.From), pods(fresh, d.To), r.Desired)
+	return fmt.Sprintf("%d pods of %s", n, image)
+}
+
+// listed reads "a, b and c".
+func listed(parts []string) string {
+	last := len(parts) - 1
+	if last < 1 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }

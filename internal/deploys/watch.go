@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -49,6 +50,7 @@ func (r *run) watch() error {
 		if v.Status == Failed && r.readLogs(seen, v.Cause) {
 			v, memory = Judge(r.basis(), r.known, before, seen, r.s.db.Now())
 		}
+		memory.Proven = r.proven()
 		r.d.Memory = memory
 		lines := Lines(r.basis(), shown, seen)
 		if v.Phase == PhaseHolding && phase != PhaseHolding {
@@ -222,6 +224,17 @@ func (r *run) prove(ctx context.Context, digest string) Proof {
 		return Different
 	}
 	return Unresolvable
+}
+
+// proven lists what look-ups have proven, and keeps what those of a portal before this one have.
+func (r *run) proven() []string {
+	out := r.d.Memory.Proven
+	for _, digest := range slices.Sorted(maps.Keys(r.known.Proof)) {
+		if r.known.Proof[digest] == Proven && !slices.Contains(out, digest) {
+			out = append(slices.Clip(out), digest)
+		}
+	}
+	return out
 }
 
 // configs gives the configs behind a digest; known is false when the registry cannot tell.

@@ -2,10 +2,9 @@ package kube
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,8 +44,17 @@ func (c *Cluster) Differences(t deploys.Target, before, after string) []string {
 	return differences(old, now)
 }
 
+// A facet is one part of a template that decides how its containers run.
+type facet struct {
+	shown string
+	whole any // what is compared beside shown, and never shown: it may hold a secret
+}
+
+// aValue is all that is said of a variable's value that stands in the template itself: it may be a secret.
+const aValue = "a literal value"
+
 // differences lists what is not alike in two pod templates, in words. It is pure. Images are left out: they are what a
-// deploy changes. A literal value of a variable may be a secret, so it is shown as a short fingerprint only.
+// deploy changes. Of literal values it tells no more than that they changed: also the hash of a short one can be guessed.
 func differences(old, now *corev1.PodTemplateSpec) []string {
 	a, b := facets(old), facets(now)
 	all := maps.Clone(a)
@@ -56,12 +64,14 @@ func differences(old, now *corev1.PodTemplateSpec) []string {
 		was, had := a[key]
 		is, has := b[key]
 		switch {
-		case had && has && was != is:
-			out = append(out, fmt.Sprintf("%s: %s, was %s", key, is, was))
+		case had && has && was.shown != is.shown:
+			out = append(out, fmt.Sprintf("%s: %s, was %s", key, is.shown, was.shown))
+		case had && has && !reflect.DeepEqual(was.whole, is.whole):
+			out = append(out, key+": changed")
 		case has && !had:
-			out = append(out, fmt.Sprintf("%s: %s, was not there", key, is))
+			out = append(out, fmt.Sprintf("%s: %s, was not there", key, is.shown))
 		case had && !has:
-			out = append(out, fmt.Sprintf("%s: gone, was %s", key, was))
+			out = append(out, fmt.Sprintf("%s: gone, was %s", key, was.shown))
 		}
 	}
 	for i, s := range out {
@@ -73,69 +83,76 @@ func differences(old, now *corev1.PodTemplateSpec) []string {
 	return out
 }
 
-// facets takes the parts of a template that decide how its containers run, by a name that people understand.
-func facets(t *corev1.PodTemplateSpec) map[string]string {
-	f := map[string]string{}
+// facets takes the parts of a template by a name that people understand.
+func facets(t *corev1.PodTemplateSpec) map[string]facet {
+	f := map[string]facet{}
 	for _, c := range append(slices.Clone(t.Spec.InitContainers), t.Spec.Containers...) {
 		containerFacets(f, "container "+c.Name, c)
 	}
 	for _, v := range t.Spec.Volumes {
-		f["volume "+v.Name] = volumeSource(v)
+		f["volume "+v.Name] = facet{shown: volumeSource(v), whole: v.VolumeSource}
 	}
 	for _, s := range t.Spec.ImagePullSecrets {
-		f["image pull secret "+s.Name] = "used"
+		f["image pull secret "+s.Name] = facet{shown: "used"}
 	}
-	f["service account"] = cmp.Or(t.Spec.ServiceAccountName, "default")
+	f["service account"] = facet{shown: cmp.Or(t.Spec.ServiceAccountName, "default")}
 	for k, v := range t.Spec.NodeSelector {
-		f["node selector "+k] = v
+		f["node selector "+k] = facet{shown: v}
 	}
 	return f
 }
 
-func containerFacets(f map[string]string, name string, c corev1.Container) {
+func containerFacets(f map[string]facet, name string, c corev1.Container) {
 	for _, e := range c.Env {
-		f[name+", variable "+e.Name] = envSource(e)
+		f[name+", variable "+e.Name] = facet{shown: envSource(e), whole: e}
 	}
 	for _, from := range c.EnvFrom {
 		switch {
 		case from.SecretRef != nil:
-			f[name+", variables from Secret "+from.SecretRef.Name] = "used"
+			f[name+", variables from Secret "+from.SecretRef.Name] = facet{shown: "used"}
 		case from.ConfigMapRef != nil:
-			f[name+", variables from ConfigMap "+from.ConfigMapRef.Name] = "used"
+			f[name+", variables from ConfigMap "+from.ConfigMapRef.Name] = facet{shown: "used"}
 		}
 	}
 	if len(c.Command) > 0 {
-		f[name+", command"] = fingerprint(fmt.Sprint(c.Command))
+		f[name+", command"] = facet{shown: "set", whole: c.Command}
 	}
 	if len(c.Args) > 0 {
-		f[name+", arguments"] = fingerprint(fmt.Sprint(c.Args))
+		f[name+", arguments"] = facet{shown: "set", whole: c.Args}
 	}
 	for _, p := range []struct {
 		name  string
 		probe *corev1.Probe
 	}{{"startup probe", c.StartupProbe}, {"readiness probe", c.ReadinessProbe}, {"liveness probe", c.LivenessProbe}} {
 		if p.probe != nil {
-			v := viewProbe(p.probe, c.Ports)
-			f[name+", "+p.name] = fmt.Sprintf("%s every %s, %d times", v.Ask, v.Period, v.Threshold)
+			f[name+", "+p.name] = facet{shown: probeShown(p.probe, c.Ports), whole: *p.probe}
 		}
 	}
 	for kind, list := range map[string]corev1.ResourceList{"limit": c.Resources.Limits, "request": c.Resources.Requests} {
 		for res, q := range list {
-			f[fmt.Sprintf("%s, %s %s", name, res, kind)] = q.String()
+			f[fmt.Sprintf("%s, %s %s", name, res, kind)] = facet{shown: q.String()}
 		}
 	}
 	for _, m := range c.VolumeMounts {
-		f[name+", mount "+m.MountPath] = "volume " + m.Name
+		f[name+", mount "+m.MountPath] = facet{shown: "volume " + m.Name, whole: m}
 	}
 	for _, p := range c.Ports {
-		f[fmt.Sprintf("%s, port %d", name, p.ContainerPort)] = cmp.Or(string(p.Protocol), "TCP")
+		f[fmt.Sprintf("%s, port %d", name, p.ContainerPort)] = facet{shown: cmp.Or(string(p.Protocol), "TCP")}
 	}
+}
+
+// probeShown reads "GET /healthz on port 8000 after 5s, then every 10s, within 1s, 3 times".
+func probeShown(p *corev1.Probe, ports []corev1.ContainerPort) string {
+	v := viewProbe(p, ports)
+	return fmt.Sprintf("%s after %s, then every %s, within %ds, %d times", v.Ask, v.Delay, v.Period, max(p.TimeoutSeconds, 1), v.Threshold)
 }
 
 func envSource(e corev1.EnvVar) string {
 	switch from := e.ValueFrom; {
+	case from == nil && e.Value == "":
+		return "empty"
 	case from == nil:
-		return fingerprint(e.Value)
+		return aValue
 	case from.SecretKeyRef != nil:
 		return fmt.Sprintf("key %s of Secret %s", from.SecretKeyRef.Key, from.SecretKeyRef.Name)
 	case from.ConfigMapKeyRef != nil:
@@ -158,13 +175,4 @@ func volumeSource(v corev1.Volume) string {
 		return "an empty folder"
 	}
 	return "another source"
-}
-
-// fingerprint stands for a value that may be secret: equal values look equal, and nothing can be read from it.
-func fingerprint(s string) string {
-	if s == "" {
-		return "empty"
-	}
-	sum := sha256.Sum256([]byte("deploy-portal template difference\n" + s))
-	return "value " + hex.EncodeToString(sum[:2])
 }

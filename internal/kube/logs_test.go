@@ -40,7 +40,7 @@ func TestDifferences(t *testing.T) {
 		c.Env = []corev1.EnvVar{{Name: "DB", Value: "other-canary"}, {Name: "NEW"}}
 		c.Resources.Limits["memory"] = resource.MustParse("32Mi")
 	})), "\n")
-	for _, want := range []string{"container api, memory limit: 32Mi, was 64Mi", "container api, variable DB: value ",
+	for _, want := range []string{"container api, memory limit: 32Mi, was 64Mi", "container api, variable DB: changed",
 		"container api, variable KEY: gone, was key api of Secret keys", "container api, variable NEW: empty, was not there"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -141,6 +142,9 @@ func viewContainer(spec *corev1.Container, s *corev1.ContainerStatus, told []sai
 	return c
 }
 
+// hookFailure is how a kubelet tells of a container's hook: with its whole command, or its path, and all that it said.
+var hookFailure = regexp.MustCompile(`^(?:Exec|HTTP) lifecycle hook \(.*$`)
+
 func fillStatus(c *deploys.Container, s *corev1.ContainerStatus) {
 	c.ImageID = digest(s.ImageID)
 	c.Restarts = s.RestartCount
@@ -156,7 +160,7 @@ func fillStatus(c *deploys.Container, s *corev1.ContainerStatus) {
 		c.Last = exit(s.State.Terminated)
 	case s.State.Waiting != nil:
 		c.Reason = foreign.Line(s.State.Waiting.Reason, maxReason)
-		c.Message = foreign.Line(s.State.Waiting.Message, maxMessage)
+		c.Message = hookFailure.ReplaceAllString(foreign.Line(s.State.Waiting.Message, maxMessage), "its postStart hook failed")
 	}
 	if c.Last == nil && s.LastTerminationState.Terminated != nil {
 		c.Last = exit(s.LastTerminationState.Terminated)

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -26,7 +27,7 @@ func hear(c *deploys.Container, e said) {
 		kind, output, ok := probeFailure(e.message)
 		if p := probeOf(c, kind); ok && p != nil {
 			p.Fails = addCount(p.Fails, e.count)
-			p.Answer, p.HTTP = answer(output)
+			p.Answer, p.Said, p.HTTP = answer(output)
 			p.LastFail = e.last
 			if p.FirstFail.IsZero() || e.first.Before(p.FirstFail) {
 				p.FirstFail = e.first
@@ -121,29 +122,33 @@ var answers = []struct{ text, short string }{
 
 var unhealthy = regexp.MustCompile(`service unhealthy \(responded with "(\w+)"\)`)
 
-// answer puts a probe's failure in short, with the status code where it was an HTTP answer.
-func answer(output string) (short string, status int) {
+// request is how Go's HTTP client begins an error: its query may hold a secret.
+var request = regexp.MustCompile(`Get "[^"]*": `)
+
+// answer puts a probe's failure in short, in words of our own, with the status code where it was an HTTP answer. What there
+// are no words for is left as it was said: a program's output may hold anything.
+func answer(output string) (short, said string, status int) {
 	if rest, ok := strings.CutPrefix(output, httpFailure); ok {
 		if n, err := strconv.Atoi(strings.TrimSpace(rest)); err == nil && n >= 100 && n <= 999 {
-			return fmt.Sprintf("HTTP %d", n), n
+			return fmt.Sprintf("HTTP %d", n), "", n
 		}
 	}
 	if m := unhealthy.FindStringSubmatch(output); m != nil {
-		return "gRPC answered " + foreign.Line(m[1], 40), 0
+		return "gRPC answered " + foreign.Line(m[1], 40), "", 0
 	}
 	for _, a := range answers {
 		if strings.Contains(output, a.text) {
-			return a.short, 0
+			return a.short, "", 0
 		}
 	}
 	// A request that ended without an answer: Get "http://...": EOF.
 	if strings.HasPrefix(output, "Get ") && strings.HasSuffix(output, "EOF") {
-		return "closed without an answer", 0
+		return "closed without an answer", "", 0
 	}
-	if short = foreign.Line(output, 120); short == "" {
-		return "failed without a word", 0
+	if said = foreign.Line(request.ReplaceAllString(output, ""), 120); said == "" {
+		return "failed without a word", "", 0
 	}
-	return short, 0
+	return "an error", said, 0
 }
 
 // viewProbe says what a probe asks and how patient it is. Missing numbers are the API server's defaults.
@@ -164,12 +169,13 @@ func viewProbe(p *corev1.Probe, ports []corev1.ContainerPort) *deploys.Probe {
 	return v
 }
 
+// ask says what a probe asks: of a command its program, of a path no query. What follows may hold a password.
 func ask(p *corev1.Probe, ports []corev1.ContainerPort) string {
 	switch {
 	case p.HTTPGet != nil:
-		path := p.HTTPGet.Path
-		if path == "" {
-			path = "/"
+		path, _, more := strings.Cut(cmp.Or(p.HTTPGet.Path, "/"), "?")
+		if more {
+			path += "?…"
 		}
 		return foreign.Line("GET "+path+" on "+host(p.HTTPGet.Host)+port(p.HTTPGet.Port, ports)+secure(p.HTTPGet.Scheme), 200)
 	case p.TCPSocket != nil:
@@ -180,8 +186,9 @@ func ask(p *corev1.Probe, ports []corev1.ContainerPort) string {
 			service = " " + *p.GRPC.Service
 		}
 		return foreign.Line(fmt.Sprintf("gRPC%s on port %d", service, p.GRPC.Port), 200)
-	case p.Exec != nil:
-		return foreign.Line("exec "+strings.Join(p.Exec.Command, " "), 200)
+	case p.Exec != nil && len(p.Exec.Command) > 0:
+		program, _, _ := strings.Cut(p.Exec.Command[0], " ") // a whole command may have been written as one word
+		return foreign.Line("exec "+program, 200)
 	}
 	return "probe"
 }

@@ -182,7 +182,8 @@ func TestSnapshotTroubles(t *testing.T) {
 			Ask: "GET /healthz on port 8000", Delay: 5 * time.Second, Period: 2 * time.Second, Threshold: 30, Fails: 7, Answer: "timed out",
 			FirstFail: at("02:10:06"), LastFail: at("02:10:40"),
 		})
-		same(t, "readiness", c.Readiness.Answer, "rpc error: code = Unknown desc = oops")
+		same(t, "readiness", c.Readiness.Answer, "an error")
+		same(t, "readiness said", c.Readiness.Said, "rpc error: code = Unknown desc = oops")
 	})
 	t.Run("odd", func(t *testing.T) {
 		r := snap(t, "odd")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"deployportal/internal/deploys"
 	"deployportal/internal/foreign"
 )
 
@@ -18,7 +19,6 @@ var (
 const (
 	masked        = "•••"
 	shortestMask  = 4 // what is shorter stands everywhere by chance
-	quotesTheLog  = " It said: "
 	endedEvidence = "ended"
 )
 
@@ -56,7 +56,7 @@ func (v voice) text(s string, most int) string {
 // clear takes out what may not be told.
 func (v voice) clear(s string) string {
 	if !v.logs {
-		s = unquoted(s)
+		s = deploys.Unquoted(s)
 	}
 	for _, secret := range v.secrets {
 		s = strings.ReplaceAll(s, secret, masked)
@@ -66,21 +66,6 @@ func (v voice) clear(s string) string {
 	}
 	s = userinfo.ReplaceAllString(s, "://"+masked+"@")
 	return userinfoCut.ReplaceAllString(s, "://"+masked+"…")
-}
-
-// unquoted leaves out what a log said, up to the end of what is quoted where the sentence that tells it is quoted itself.
-func unquoted(s string) string {
-	i := strings.Index(s, quotesTheLog)
-	if i < 0 {
-		return s
-	}
-	s, rest := s[:i], s[i:]
-	if strings.Count(s, "“") > strings.Count(s, "”") {
-		if end := strings.LastIndex(rest, "”"); end >= 0 {
-			return s + rest[end:]
-		}
-	}
-	return s
 }
 
 // clearCut takes out the beginnings of secrets that stand where a text was cut.

@@ -61,10 +61,10 @@ func rollingOut() telling {
 	}
 	up := deploys.Container{State: "running", Started: true}
 	r := &deploys.Rollout{Exists: true, Generation: 2, ObservedGeneration: 2, Desired: 3, Updated: 3, Replicas: 5, Ready: 3, Available: 3,
-		ReplicaSets: []deploys.ReplicaSet{{Name: "api-6564f47bdf", Template: "new"}, {Name: "api-55b9c8d7f4", Template: "old"}},
+		ReplicaSets: []deploys.ReplicaSet{{Name: "api-6564f47bdf", Template: "new", Images: version("abc1234def").Images}, {Name: "api-55b9c8d7f4", Template: "old", Images: version("0000001").Images}},
 		Pods: []deploys.Pod{
 			pod("7f8c9", "api-6564f47bdf", true, up),
-			pod("kx2vp", "api-6564f47bdf", false, deploys.Container{State: "running", Startup: &deploys.Probe{Ask: "GET /health on port 8000", Threshold: 30, Fails: 12, Answer: "HTTP 503"}}),
+			pod("kx2vp", "api-6564f47bdf", false, deploys.Container{State: "running", Startup: &deploys.Probe{Ask: "GET /health on port 8000", Threshold: 30, Fails: 12, Answer: "HTTP 503", Said: "hunter2 is wrong"}}), // as private as a log
 			pod("q9zzt", "api-6564f47bdf", false, deploys.Container{State: "waiting", Reason: "ContainerCreating", PullStart: tenPast}),
 			pod("aaaaa", "api-55b9c8d7f4", true, up), pod("bbbbb", "api-55b9c8d7f4", true, up),
 		}}

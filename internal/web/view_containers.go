@@ -9,20 +9,6 @@ import (
 	"deployportal/web/templates"
 )
 
-// stuck maps what the kubelet calls a container that cannot go on to the word on the page. Everything else a
-// container waits for passes by itself.
-var stuck = map[string]string{
-	"CrashLoopBackOff":           "Crashing",
-	"ImagePullBackOff":           "No image",
-	"ErrImagePull":               "No image",
-	"ErrImageNeverPull":          "No image",
-	"InvalidImageName":           "No image",
-	"CreateContainerConfigError": "Not configured",
-	"CreateContainerError":       "Cannot start",
-	"RunContainerError":          "Cannot start",
-	"StartError":                 "Cannot start",
-}
-
 // podMark is the one word for a pod: the worst of what is true of it.
 func podMark(p deploys.Pod) templates.Mark {
 	switch {
@@ -40,7 +26,7 @@ func podMark(p deploys.Pod) templates.Mark {
 		return templates.Mark{Tone: templates.Unknown, Word: "Unknown"}
 	}
 	for _, c := range p.Containers {
-		if word, ok := stuck[c.Reason]; ok && c.State != "running" {
+		if word := c.Stuck(); word != "" {
 			return templates.Mark{Tone: templates.Bad, Word: word}
 		}
 	}
@@ -101,7 +87,7 @@ func containerTasks(c deploys.Container, p deploys.Pod, many bool, stopped time.
 		tasks = append(tasks, t)
 	}
 	switch {
-	case c.State == "waiting" && stuck[c.Reason] != "":
+	case c.State == "waiting" && c.Stuck() != "":
 		add(templates.Task{Text: c.Reason, Say: c.Message, Bad: true})
 	case c.State == "waiting" && !c.PullStart.IsZero() && c.Pulled == "":
 		add(templates.Task{Text: "pulling the image", Clock: clock(c.PullStart, 0)})
@@ -135,7 +121,11 @@ func answer(p *deploys.Probe) string {
 	if p.Answer == "" {
 		return "no failed answer seen"
 	}
-	return p.Answer + atLeast(p.Fails)
+	said := p.Answer + atLeast(p.Fails)
+	if p.Said != "" {
+		said += ": " + p.Said
+	}
+	return said
 }
 
 // exitSay tells how a container ended.

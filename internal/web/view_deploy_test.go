@@ -17,9 +17,10 @@ var noon = time.Date(2026, 11, 23, 14, 2, 44, 0, time.UTC)
 func since(d time.Duration) time.Time { return noon.Add(-d) }
 
 const (
-	digestOld = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
-	digestNew = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
-	repo      = "git.example.org/acme/api"
+	digestOld   = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	digestOther = "sha256:3333333333333333333333333333333333333333333333333333333333333333"
+	digestNew   = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	repo        = "git.example.org/acme/api"
 )
 
 var apiApp = deploys.App{
@@ -33,7 +34,7 @@ func running() deployFacts {
 	d := deploys.Deploy{
 		ID: 319, Target: apiApp.Target, Kind: deploys.KindDeploy, Status: deploys.Running,
 		From:      deploys.Version{Repository: repo, Tag: "4be19f2c03d1", Digest: digestOld},
-		To:        deploys.Version{Repository: repo, Tag: "c7750aa91be2", Digest: digestNew, Proofs: []string{digestNew}},
+		To:        deploys.Version{Repository: repo, Tag: "c7750aa91be2", Digest: digestNew, Proofs: []string{digestNew}, Images: map[string]string{"api": newImage}},
 		ActorName: "ana", Source: "web", Created: since(41 * time.Second), Started: since(41 * time.Second),
 		Patched: since(40900 * time.Millisecond), Generation: 48, Template: "t-new", AuditSeq: 1482, AuditHash: "9f1c2b3a4d5e6f70",
 	}
@@ -109,16 +110,24 @@ func TestDeployView(t *testing.T) {
 		{"running, nothing seen", func(f *deployFacts) { f.Rollout = nil },
 			"Rolling out", "done done now todo", []string{"nothing seen yet", "0.1 s"}, nil},
 		{"startup probe", func(*deployFacts) {}, "Rolling out", "done done now todo",
-			[]string{"Startup probe GET /api/health on port 8000", "38 s of 240 s", "HTTP 503, at least 7 times", "Starting", "2 of 3 pods new", "digest proven on 1", "2 still serving", "kubectl -n acme logs api-6564f47bdf-zw8ct -c api"}, []string{"Serving now"}},
+			[]string{"Startup probe GET /api/health on port 8000", "38 s of 240 s", "HTTP 503, at least 7 times", "image pulled in 1.2s", "Starting", "2 of 3 pods new", "digest proven on 1", "2 still serving", "kubectl -n acme logs api-6564f47bdf-zw8ct -c api"}, []string{"Serving now"}},
 		{"pulling", func(f *deployFacts) {
 			p, c := only(f)
 			p.Phase, c.State, c.Reason, c.PullStart, c.Pulled, c.ImageID = "Pending", "waiting", "ContainerCreating", since(9*time.Second), "", ""
-		}, "Rolling out", "done done now todo", []string{"Pulling the image", "9 s"}, nil},
+		}, "Rolling out", "done done now todo", []string{"Pulling the image", "9 s"}, []string{"image pulled", "image was"}},
 		{"waiting for a node", func(f *deployFacts) {
 			p, _ := only(f)
 			p.Phase, p.Scheduled, p.Node, p.Waiting, p.Containers = "Pending", time.Time{}, "", "0/3 nodes are available: 3 Insufficient memory.", nil
 		}, "Rolling out", "done done now todo", []string{"Insufficient memory", "no node yet", "Waiting"}, nil},
 		{"holding", complete, "Holding steady", "done done done now", []string{"4 s of 10 s", "Ready after 36 s", "image pulled in 1.2s"}, nil},
+		{"proven by another push of the same config", func(f *deployFacts) {
+			complete(f)
+			for i := range f.Rollout.Pods {
+				f.Rollout.Pods[i].Containers[0].ImageID = digestOther
+			}
+			f.Deploy.Memory.Proven = []string{digestOther}
+			end(f, deploys.Succeeded, "All pods run it.")
+		}, "Succeeded", "done done done done", []string{"3 of 3 ready, digest proven on 3"}, nil},
 		{"stuck", func(f *deployFacts) {
 			_, c := only(f)
 			c.State, c.Reason, c.Message = "waiting", "CreateContainerConfigError", `secret "api-db" not found`
@@ -131,7 +140,7 @@ func TestDeployView(t *testing.T) {
 			_, c := only(f)
 			c.State, c.Reason, c.Restarts = "waiting", "CrashLoopBackOff", 2
 			c.Last = &deploys.Exit{Code: 2, Started: since(20 * time.Second), Finished: since(18 * time.Second), Reason: "Error"}
-		}, "Rolling out", "done done now todo", []string{"Crashing", "2 restarts", "last exit code 2 after 2 s", "--previous"}, nil},
+		}, "Rolling out", "done done now todo", []string{"Crashing", "2 restarts", "last exit code 2 after 2 s", "--previous"}, []string{"image pulled", "image was"}},
 		{"killed by its startup probe", func(f *deployFacts) {
 			_, c := only(f)
 			c.Restarts, c.Startup.Kills = 1, 1

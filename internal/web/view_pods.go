@@ -84,17 +84,13 @@ func podGroup(f deployFacts, rs deploys.ReplicaSet, isFresh bool) templates.PodG
 
 // provenBy tells whether the runtime reports, for every container the deploy set, a digest that proves the image.
 func provenBy(f deployFacts, p deploys.Pod) bool {
-	if len(f.App.Containers) == 0 || len(f.Deploy.To.Proofs) == 0 {
+	if len(f.App.Containers) == 0 {
 		return false
 	}
 	for _, name := range f.App.Containers {
 		ok := false
 		for _, c := range p.Containers {
-			if c.Name == name {
-				for _, proof := range f.Deploy.To.Proofs {
-					ok = ok || c.ImageID == proof
-				}
-			}
+			ok = ok || c.Name == name && f.Deploy.Proves(c.ImageID)
 		}
 		if !ok {
 			return false
@@ -126,7 +122,7 @@ func podRow(f deployFacts, p deploys.Pod, isFresh bool) templates.PodRow {
 		row.Tasks = append(row.Tasks, templates.Task{Text: "Ending"})
 		return row
 	case p.Ready && isFresh && !p.ReadySince.Before(p.Created):
-		row.Tasks = append(row.Tasks, templates.Task{Text: "Ready after " + templates.Dur(p.ReadySince.Sub(p.Created)), Say: pulledSay(p)})
+		row.Tasks = append(row.Tasks, templates.Task{Text: "Ready after " + templates.Dur(p.ReadySince.Sub(p.Created))})
 	case p.Ready:
 		row.Tasks = append(row.Tasks, templates.Task{Text: "Serving", Clock: &templates.Clock{From: p.ReadySince, To: stopped}})
 	}
@@ -147,14 +143,18 @@ func podRow(f deployFacts, p deploys.Pod, isFresh bool) templates.PodRow {
 	if len(row.Tasks) == 0 {
 		row.Tasks = []templates.Task{{Text: "Created", Clock: &templates.Clock{From: p.Created, To: stopped}}}
 	}
+	if isFresh {
+		row.Note = pulledSay(p)
+	}
 	return row
 }
 
-// pulledSay tells how the image came onto the node, where the events told it.
+// pulledSay tells how the image came onto the node, where the events told it. What they told last of a container that was
+// started again is that it is there.
 func pulledSay(p deploys.Pod) string {
 	for _, c := range p.Containers {
 		switch {
-		case c.Init || c.Pulled == "":
+		case c.Init || c.Pulled == "" || c.Restarts > 0:
 		case c.Pulled == "present":
 			return "image was on the node"
 		default:

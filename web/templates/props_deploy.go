@@ -113,6 +113,7 @@ type PodRow struct {
 	Node  string
 	Mark  Mark
 	Tasks []Task
+	Note  string // "image pulled in 1.2s"
 }
 
 // Task is one line of what a pod is at, with a clock where time matters.

@@ -7,7 +7,7 @@ import (
 )
 
 func readyPod(name, node, took, pulled string) PodRow {
-	return PodRow{ID: "pod-api-6564f47bdf-" + name, Short: name, Name: "api-6564f47bdf-" + name, Node: node, Mark: Mark{OK, "Ready"}, Tasks: []Task{{Text: "Ready after " + took, Say: pulled}}}
+	return PodRow{ID: "pod-api-6564f47bdf-" + name, Short: name, Name: "api-6564f47bdf-" + name, Node: node, Mark: Mark{OK, "Ready"}, Tasks: []Task{{Text: "Ready after " + took}}, Note: pulled}
 }
 
 func deployProps() DeployProps {
@@ -32,7 +32,7 @@ func deployProps() DeployProps {
 				readyPod("7qpfx", "fsn-1", "14 s", "image pulled in 1.2s"), readyPod("9rk2m", "fsn-2", "31 s", "image was on the node"),
 				{ID: "pod-api-6564f47bdf-zw8ct", Short: "zw8ct", Name: "api-6564f47bdf-zw8ct", Node: "fsn-3", Mark: Mark{Busy, "Starting"}, Tasks: []Task{
 					{Text: "Startup probe GET /api/health on port 8000", Clock: &Clock{From: past(38 * time.Second), Limit: 240 * time.Second}, Bar: true, Say: "HTTP 503, at least 7 times"},
-				}},
+				}, Note: "image pulled in 1.4s"},
 			}},
 			{ID: "rs-api-d4c579f7d", Title: "Old", Name: "ReplicaSet d4c579f7d", Short: "4be19f2", Note: "1 still serving", Pods: []PodRow{
 				{ID: "pod-api-d4c579f7d-dbwb8", Short: "dbwb8", Name: "api-d4c579f7d-dbwb8", Node: "fsn-3", Mark: Mark{OK, "Ready"}, Tasks: []Task{{Text: "Serving", Clock: &Clock{From: past(75 * time.Hour)}}}},
