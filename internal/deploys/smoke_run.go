@@ -131,6 +131,9 @@ func (s *smoking) ending() <-chan struct{} {
 	return s.done
 }
 
+// underWay tells whether probes are being sent: until they have ended, a success is none yet.
+func (s *smoking) underWay() bool { return s != nil && !s.over() }
+
 func (s *smoking) over() bool {
 	select {
 	case <-s.done:

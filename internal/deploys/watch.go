@@ -16,6 +16,9 @@ import (
 // lookupTimeout bounds one question to the registry about a rollout under way.
 const lookupTimeout = 5 * time.Second
 
+// proveAgain is how long a verdict waits that could not be proven.
+const proveAgain = time.Second
+
 // askAgain is how long a failed look-up waits before it is tried once more.
 const askAgain = 10 * time.Second
 
@@ -44,10 +47,9 @@ func (r *run) watch() error {
 			return r.errored(err)
 		}
 		r.ask(seen)
-		before := r.d.Memory
-		v, memory := Judge(r.basis(), r.known, before, seen, r.s.db.Now())
+		seen, v, memory := r.judge(seen)
 		if v.Status == Failed && r.readLogs(seen, v.Cause) {
-			v, memory = Judge(r.basis(), r.known, before, seen, r.s.db.Now())
+			seen, v, memory = r.judge(seen)
 		}
 		r.d.Memory = memory
 		lines := Lines(r.basis(), shown, seen)
@@ -74,6 +76,24 @@ func (r *run) watch() error {
 			return errStopped
 		}
 	}
+}
+
+// judge judges a view. What would end the deploy by a verdict is judged anew on a view that is proven: caches may be
+// behind without a word for as long as a dead connection takes to be noticed, and time alone must decide nothing then.
+func (r *run) judge(seen Rollout) (Rollout, Verdict, Memory) {
+	v, memory := Judge(r.basis(), r.known, r.d.Memory, seen, r.s.db.Now())
+	if v.Status != Failed && (v.Status != Succeeded || r.smoke.underWay()) {
+		return seen, v, memory
+	}
+	asked := r.s.db.Now()
+	proven, err := r.s.cluster.Proven(r.ctx, r.d.Target)
+	if err != nil { // the clocks stand: either it is proven later, or the view becomes stale
+		r.say("How this deploy ends is not known yet. " + errs.Public(err))
+		return seen, Verdict{Status: Running, Phase: v.Phase, Causes: v.Causes, Again: r.s.db.Now().Add(proveAgain)}, r.d.Memory
+	}
+	r.say("")
+	v, memory = Judge(r.basis(), r.known, r.d.Memory, proven, asked)
+	return proven, v, memory
 }
 
 // look is what one look at the cluster leaves in the row.
