@@ -2,6 +2,7 @@ package deploys_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"deployportal/internal/deploys"
 	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/errs"
+	"deployportal/internal/sqlite"
 )
 
 // ends lets a container of the rollout end once, a moment ago.
@@ -81,4 +83,34 @@ func TestProvenOnce(t *testing.T) {
 		}
 		w.pair(d.ID, audit.DeploySucceeded)
 	})
+}
+
+// A clock that is set while a deploy holds neither ends its window at once nor keeps it for as long as it was put back.
+func TestClockIsSetInsideTheWindow(t *testing.T) {
+	for name, by := range map[string]time.Duration{"forward": time.Hour, "back": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				var set atomic.Int64
+				w.stop()
+				must(t, w.db.Close())
+				db, err := sqlite.Open(w.Context(), w.path, func() time.Time { return time.Now().Add(time.Duration(set.Load())) })
+				must(t, err)
+				w.db = db
+				w.start(nil)
+				d := w.deploy(deployOf(api, "abc1234"))
+				w.complete(api)
+				w.settle(2 * time.Second)
+				set.Store(int64(by))
+				w.cluster.Update(api, func(*deploys.Rollout) {}) // it is looked at again
+				w.settle(7 * time.Second)
+				if d = w.get(d.ID); d.Status != deploys.Running {
+					t.Fatalf("%s after 9 s of 10: %s", d.Status, d.Sentence)
+				}
+				w.settle(2 * time.Second)
+				if d = w.get(d.ID); d.Status != deploys.Succeeded {
+					t.Errorf("%s after 11 s of 10", d.Status)
+				}
+			})
+		})
+	}
 }

@@ -55,7 +55,7 @@ func (r *run) findApp() error {
 			return nil
 		}
 		r.say("How far this deploy came is not known yet. " + errs.Public(err))
-		if !r.wait(bell, r.s.db.Now().Add(r.s.retry)) {
+		if !r.wait(bell, r.now().Add(r.s.retry)) {
 			return errStopped
 		}
 	}
@@ -146,7 +146,7 @@ func (r *run) readLive() (reading, error) {
 			return reading{}, errStopped
 		}
 		r.say("How far this deploy came is not known yet. " + errs.Public(err))
-		if !r.wait(bell, r.s.db.Now().Add(r.s.retry)) {
+		if !r.wait(bell, r.now().Add(r.s.retry)) {
 			return reading{}, errStopped
 		}
 	}
