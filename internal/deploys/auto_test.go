@@ -247,7 +247,11 @@ func TestCrashAroundTheAnswer(t *testing.T) {
 		"between outcome and start": {"answered", nil, deploys.Succeeded, "3 of 3 pods run 0000001", 2},
 		"somebody has set an image": {"answered", func(w *world) { w.cluster.SetImage(api, "api", "git.example.org/acme/api:fff0000") }, deploys.Superseded, "api was changed by kubectl-set at 00:11:00 UTC before this automatic rollback began. Nothing was sent.", 1},
 		"somebody has deleted it":   {"answered", func(w *world) { w.cluster.Update(api, func(r *deploys.Rollout) { r.Exists, r.Template = false, "" }) }, deploys.Superseded, "was deleted before this automatic rollback began", 1},
-		"somebody has scaled it":    {"answered", func(w *world) { w.cluster.Update(api, func(r *deploys.Rollout) { r.Desired = 4; r.Generation++ }) }, deploys.Succeeded, "4 of 4 pods run 0000001", 2},
+		"it is no app any more": {"answered", func(w *world) {
+			w.cluster.SetImage(api, "api", "docker.io/acme/api:1")
+			w.cluster.Forget(api)
+		}, deploys.Superseded, "api was changed by kubectl-set at 00:11:00 UTC before this automatic rollback began. Nothing was sent.", 1},
+		"somebody has scaled it": {"answered", func(w *world) { w.cluster.Update(api, func(r *deploys.Rollout) { r.Desired = 4; r.Generation++ }) }, deploys.Succeeded, "4 of 4 pods run 0000001", 2},
 		"the cluster is away at first": {"answered", func(w *world) {
 			w.cluster.SetNotReady(away)
 			go func() {

@@ -63,8 +63,9 @@ type ReadyAt struct {
 
 // Window is the stability window once it is open.
 type Window struct {
-	Pods     []string         `json:"pods"`     // UIDs of the pods it was opened with
-	Restarts map[string]int32 `json:"restarts"` // of every container when it was first seen inside the window
+	Since    time.Time        `json:"since,omitzero"` // when it began; zero in what an older portal stored
+	Pods     []string         `json:"pods"`           // UIDs of the pods it was opened with
+	Restarts map[string]int32 `json:"restarts"`       // of every container when it was first seen inside the window
 }
 
 // Verdict is what the judge says of one snapshot.
@@ -205,24 +206,34 @@ func (j *judge) othersLive() bool {
 	})
 }
 
-// hold opens the stability window and tells when it ends. The zero verdict: it cannot end well.
-func (j *judge) hold(proof Proof) Verdict {
-	if j.m.Window == nil {
-		j.m.Window = &Window{Restarts: map[string]int32{}}
+// window is the stability window, opened with the pods that are there when there is none, or when none of its pods is left:
+// then nothing has stayed well. It begins with the latest of its pods to become ready, and begins later when one of them
+// becomes ready again. A pod that was replaced, or came later, changes nothing.
+func (j *judge) window() *Window {
+	held := func(p Pod) bool { return j.m.Window != nil && slices.Contains(j.m.Window.Pods, p.UID) }
+	if !slices.ContainsFunc(j.pods, held) {
+		w := &Window{Restarts: map[string]int32{}}
 		for _, p := range j.pods {
-			j.m.Window.Pods = append(j.m.Window.Pods, p.UID)
+			w.Pods = append(w.Pods, p.UID)
 			for _, c := range p.Containers {
-				j.m.Window.Restarts[p.UID+"/"+c.Name] = c.Restarts
+				w.Restarts[p.UID+"/"+c.Name] = c.Restarts
 			}
 		}
+		j.m.Window = w
 	}
-	var since time.Time
+	w := j.m.Window
 	for _, p := range j.pods {
-		if at := j.m.ReadyAt[p.UID].Believed; slices.Contains(j.m.Window.Pods, p.UID) && at.After(since) {
-			since = at
+		if held(p) {
+			w.Since = later(w.Since, j.m.ReadyAt[p.UID].Believed)
 		}
 	}
-	ends := since.Add(j.b.App.Stability)
+	w.Since = earlier(w.Since, j.now) // the clock was put back
+	return w
+}
+
+// hold opens the stability window and tells when it ends. The zero verdict: it cannot end well.
+func (j *judge) hold(proof Proof) Verdict {
+	ends := j.window().Since.Add(j.b.App.Stability)
 	if j.now.Before(ends) {
 		return Verdict{Phase: PhaseHolding, Ends: ends, Again: ends,
 			Sentence: fmt.Sprintf("%s ready; must stay well until %s.", count(j.r.Desired, j.r.Desired), clock(ends))}

@@ -21,7 +21,9 @@ func (m Memory) clone() Memory {
 		m.ReadyAt = map[string]ReadyAt{}
 	}
 	if m.Window != nil {
-		m.Window = &Window{Pods: slices.Clone(m.Window.Pods), Restarts: maps.Clone(m.Window.Restarts)}
+		w := *m.Window
+		w.Pods, w.Restarts = slices.Clone(w.Pods), maps.Clone(w.Restarts)
+		m.Window = &w
 	}
 	return m
 }
@@ -51,6 +53,7 @@ func (j *judge) rememberReady(p Pod) {
 	case !p.Ready:
 		delete(j.m.ReadyAt, p.UID)
 	case known && was.Reported.Equal(p.ReadySince):
+		j.m.ReadyAt[p.UID] = ReadyAt{Reported: was.Reported, Believed: earlier(was.Believed, j.now)} // the clock was put back
 	case !j.m.Begun:
 		j.m.ReadyAt[p.UID] = ReadyAt{Reported: p.ReadySince, Believed: earlier(p.ReadySince, j.now)}
 	default:

@@ -266,6 +266,14 @@ func TestJudge(t *testing.T) {
 			p.Phase, p.Reason, p.Ready = "Failed", "Evicted", false
 			r.Pods = append(r.Pods, p)
 		})}}, deploys.Succeeded, ""},
+		{"all pods replaced inside the window: nothing has stayed well", deploys.Facts{}, []look{{5, one(done(5), 1, 5)}, {7, one(done(5), 1, -1)}, {9, one(done(5), 2, 9)}, {16, one(done(5), 2, 9)}}, deploys.Running, "must stay well until 14:00:19 UTC"},
+		{"and is a success when the new ones have", deploys.Facts{}, []look{{5, one(done(5), 1, 5)}, {7, one(done(5), 1, -1)}, {9, one(done(5), 2, 9)}, {19, one(done(5), 2, 9)}}, deploys.Succeeded, "1 of 1 pod runs abc1234 and stayed well for 10 s."},
+		{"the last to become ready is replaced: the window stays as it was", deploys.Facts{}, []look{{8, lastly(3, 8)}, {12, lastly(4, 12)}, {17, lastly(4, 12)}}, deploys.Running, "must stay well until 14:00:18 UTC"},
+		{"and ends then", deploys.Facts{}, []look{{8, lastly(3, 8)}, {12, lastly(4, 12)}, {18, lastly(4, 12)}}, deploys.Succeeded, ""},
+		{"a pod that flaps begins it anew", deploys.Facts{}, []look{{5, done(5)}, {9, with(done(5), func(r *deploys.Rollout) { r.Pods[0].Ready = false })}, {11, lastly(3, 11)}, {20, lastly(3, 11)}}, deploys.Running, "must stay well until 14:00:21 UTC"},
+		{"the clock was put back: it begins anew, and no later", deploys.Facts{}, []look{{5, done(5)}, {-3590, done(5)}, {-3581, done(5)}}, deploys.Running, "must stay well until 13:00:20 UTC"},
+		{"and ends", deploys.Facts{}, []look{{5, done(5)}, {-3590, done(5)}, {-3580, done(5)}}, deploys.Succeeded, ""},
+		{"a native sidecar that ends and starts again fails too", deploys.Facts{}, []look{{5, with(sidecar(0), inFront)}, {12, with(sidecar(1), inFront)}}, deploys.Failed, "Sidecar proxy"},
 		{"pods say ready, the newest is not there yet (kubernetes#40496)", deploys.Facts{}, []look{{5, with(done(5), func(r *deploys.Rollout) { r.Pods = r.Pods[:2] })}, {60, with(done(5), func(r *deploys.Rollout) { r.Pods = r.Pods[:2] })}}, deploys.Running, ""},
 		{"a node whose clock is behind does not shorten the window", deploys.Facts{}, []look{{1, rolling()}, {60, done(-300)}, {64, done(-300)}}, deploys.Running, "must stay well"},
 		{"a node whose clock is ahead does not stretch it", deploys.Facts{}, []look{{1, rolling()}, {60, done(900)}, {70, done(900)}}, deploys.Succeeded, ""},
@@ -354,11 +362,41 @@ func sidecar(restarts int32) deploys.Rollout {
 	})
 }
 
+// inFront puts the containers that were appended before the others, as init containers stand.
+func inFront(r *deploys.Rollout) { slices.Reverse(r.Pods[0].Containers) }
+
+// one is a rollout of a single pod of this number, ready since the given second; below 0 there is none yet.
+func one(r deploys.Rollout, pod, second int) deploys.Rollout {
+	r.Desired, r.Replicas, r.Updated, r.Available, r.Ready = 1, 1, 1, 1, 1
+	r.Pods = []deploys.Pod{newPod(pod, second)}
+	if second < 0 {
+		r.Replicas, r.Updated, r.Available, r.Ready, r.Pods = 0, 0, 0, 0, nil
+	}
+	return r
+}
+
+// lastly is a complete rollout whose third pod has this number and is ready since the given second, the others since the fifth.
+func lastly(pod, second int) deploys.Rollout {
+	return with(done(5), func(r *deploys.Rollout) { r.Pods[2] = newPod(pod, second) })
+}
+
 func initDone() deploys.Rollout {
 	return with(done(5), func(r *deploys.Rollout) {
 		r.Pods[0].Containers = append([]deploys.Container{{Name: "migrate", Init: true, State: "terminated", Ready: true,
 			Last: &deploys.Exit{Code: 0, Reason: "Completed", Finished: sec(3)}}}, r.Pods[0].Containers...)
 	})
+}
+
+// TestWindowOfAnOlderPortal: what was stored before the window kept its own beginning is judged on.
+func TestWindowOfAnOlderPortal(t *testing.T) {
+	_, m := deploys.Judge(basis, deploys.Facts{}, deploys.Memory{}, done(5), sec(5))
+	m.Window.Since = time.Time{}
+	if v, _ := deploys.Judge(basis, deploys.Facts{}, m, done(5), sec(14)); v.Status != deploys.Running || !v.Ends.Equal(sec(15)) {
+		t.Errorf("%s until %v, want 10 s from second 5", v.Status, v.Ends)
+	}
+	if v, _ := deploys.Judge(basis, deploys.Facts{}, m, done(5), sec(15)); v.Status != deploys.Succeeded {
+		t.Errorf("%s %s", v.Status, v.Sentence)
+	}
 }
 
 // TestStatusTable asserts every pair of states.

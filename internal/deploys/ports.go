@@ -14,8 +14,8 @@ var ErrStale = errors.New("the workload is not at the resourceVersion that was r
 // ErrUnanswered is what Cluster.Apply wraps when the patch was sent and no answer came: it may have landed.
 var ErrUnanswered = errors.New("the patch was sent, but no answer came")
 
-// Cluster is what the domain needs of Kubernetes; internal/kube implements it. All but Live, Logs and Apply answer from
-// memory and cost no call to the API server.
+// Cluster is what the domain needs of Kubernetes; internal/kube implements it. All but Live, Proven, Logs and Apply answer
+// from memory and cost no call to the API server.
 type Cluster interface {
 	// Apps lists every app in every environment: environments in the order of the configuration, apps by name.
 	Apps() []App
@@ -26,6 +26,9 @@ type Cluster interface {
 	Ready(Target) error
 	// Rollout puts the present view together. A Deployment that does not exist is no error: Exists is false.
 	Rollout(Target) (Rollout, error)
+	// Proven is Rollout with the proof that the view is complete up to the call: what the API server knew then is in it.
+	// errs.Unavailable when nobody can tell; errs.NotFound as Rollout.
+	Proven(context.Context, Target) (Rollout, error)
 	// Watch gives a bell that rings (capacity 1, never blocks) when something of the target changed, and a function
 	// that ends it. It also rings when staleness begins or ends.
 	Watch(Target) (bell <-chan struct{}, stop func())

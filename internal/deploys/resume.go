@@ -35,7 +35,8 @@ func (s *Service) resume(d Deploy) {
 }
 
 // findApp waits until it is known which workload is behind the target. Where the apps of an environment are found in
-// the cluster, that is only once its caches are synced. errs.NotFound when there is none.
+// the cluster, that is only once its caches are synced, and one whose Deployment is gone or runs an image from elsewhere
+// is no app any more: what became of it can still be read. errs.NotFound when the configuration has no such app.
 func (r *run) findApp() error {
 	bell, stop := r.s.cluster.Watch(r.d.Target)
 	defer stop()
@@ -46,10 +47,15 @@ func (r *run) findApp() error {
 			return nil
 		}
 		if errs.KindOf(err) == errs.NotFound {
-			return err
+			if _, none := r.s.cluster.Rollout(r.d.Target); none != nil {
+				return err
+			}
+			r.app = appOf(r.d.Target, r.d.To)
+			r.app.Stability, r.app.Limit = 10*time.Second, 30*time.Minute // should it be ours again after all
+			return nil
 		}
 		r.say("How far this deploy came is not known yet. " + errs.Public(err))
-		if !r.wait(bell, r.s.db.Now().Add(r.s.retry)) {
+		if !r.wait(bell, r.now().Add(r.s.retry)) {
 			return errStopped
 		}
 	}
@@ -140,7 +146,7 @@ func (r *run) readLive() (reading, error) {
 			return reading{}, errStopped
 		}
 		r.say("How far this deploy came is not known yet. " + errs.Public(err))
-		if !r.wait(bell, r.s.db.Now().Add(r.s.retry)) {
+		if !r.wait(bell, r.now().Add(r.s.retry)) {
 			return reading{}, errStopped
 		}
 	}

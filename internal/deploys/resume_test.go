@@ -163,6 +163,42 @@ func resumesOnceTheClusterIsBack(t *testing.T, discovers bool) {
 	})
 }
 
+// TestResumeOfWhatIsNoAppAnyMore: where apps are found by their Deployments, one that was deleted or runs an image from
+// elsewhere is none. What became of its deploy is read from the cluster all the same.
+func TestResumeOfWhatIsNoAppAnyMore(t *testing.T) {
+	foreign := func(w *world) { w.cluster.SetImage(api, "api", "docker.io/acme/api:1") }
+	gone := func(w *world) { w.cluster.Update(api, func(r *deploys.Rollout) { r.Exists = false }) }
+	for name, c := range map[string]struct {
+		point    string
+		meantime func(*world)
+		want     string
+		changes  int
+	}{
+		"an image from elsewhere":             {"recorded", foreign, "api was changed by kubectl-set", 1},
+		"deleted":                             {"recorded", gone, "The Deployment api was deleted while the portal was away.", 1},
+		"an image from elsewhere, right away": {"patched", foreign, "api was changed by kubectl-set", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				id := w.crashed(c.point)
+				c.meantime(w)
+				w.cluster.Forget(api)
+				w.start(nil)
+				w.settle(time.Second)
+				if d := w.get(id); d.Status != deploys.Superseded || !strings.Contains(d.Sentence, c.want) {
+					t.Errorf("%s %q, want superseded with %q", d.Status, d.Sentence, c.want)
+				}
+				w.pair(id, audit.DeploySuperseded)
+				changes, err := w.svc.Changes(w.Context(), api, 0, 1<<40, 10)
+				must(t, err)
+				if len(changes) != c.changes || changes[0].Deploy != id {
+					t.Errorf("changes %+v", changes)
+				}
+			})
+		})
+	}
+}
+
 // TestStopLeavesRowsRunning: a portal that is told to stop writes no outcome.
 func TestStopLeavesRowsRunning(t *testing.T) {
 	in(t, func(w *world) {

@@ -31,6 +31,8 @@ type run struct {
 	d      Deploy
 	ctx    context.Context // ends with the portal, or when another deploy takes the target
 	cancel context.CancelFunc
+	began  time.Time     // by the database's clock
+	start  time.Time     // the same moment, for what has passed since
 	took   bool          // it took the target from a run that may have sent a patch a moment ago
 	done   chan struct{} // closed when the goroutine has ended
 	known  Facts
@@ -75,6 +77,10 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
+// now is the time by which a deploy is judged: it goes on evenly, so that a clock that is set meanwhile neither ends a
+// stability window or a deadline nor puts it off.
+func (r *run) now() time.Time { return r.began.Add(time.Since(r.start)) }
+
 // launch starts the run of a deploy that was just recorded.
 func (s *Service) launch(app App, d Deploy) { s.spawn(app, d, (*run).deploy) }
 
@@ -92,7 +98,7 @@ func (s *Service) spawn(app App, d Deploy, body func(*run) error) {
 		before.cancel()
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	r := &run{s: s, app: app, d: d, ctx: ctx, cancel: cancel, took: before != nil, done: make(chan struct{}),
+	r := &run{s: s, app: app, d: d, ctx: ctx, cancel: cancel, began: s.db.Now(), start: time.Now(), took: before != nil, done: make(chan struct{}),
 		known: Facts{Proof: map[string]Proof{}, Logs: map[string][]string{}}, asked: map[string]time.Time{}, facts: make(chan func(*Facts))}
 	s.runs[d.Target] = r
 	s.wg.Add(1)

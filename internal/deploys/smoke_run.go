@@ -59,7 +59,7 @@ func (r *run) smokeTest(v Verdict, seen Rollout) (_ Verdict, lines []Line) {
 	if r.smoke == nil {
 		return v, nil
 	}
-	if beat := r.s.db.Now().Add(smokeBeat); !r.smoke.over() {
+	if beat := r.now().Add(smokeBeat); !r.smoke.over() {
 		if v.Status = Running; v.Again.IsZero() || v.Again.After(beat) {
 			v.Again = beat
 		}
@@ -98,7 +98,7 @@ func (s *smoking) verdict(v Verdict, to Version) Verdict {
 
 func (r *run) startSmoke(probes []SmokeProbe) {
 	ctx, cancel := context.WithCancel(r.ctx)
-	s := &smoking{cancel: cancel, done: make(chan struct{}), kept: -1, got: Smoke{Probes: probes, Began: r.s.db.Now()}}
+	s := &smoking{cancel: cancel, done: make(chan struct{}), kept: -1, got: Smoke{Probes: probes, Began: r.now()}}
 	r.smoke = s
 	go func() {
 		defer close(s.done)
@@ -110,7 +110,7 @@ func (r *run) startSmoke(probes []SmokeProbe) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.err = err; ctx.Err() == nil {
-			s.got.Ended = r.s.db.Now()
+			s.got.Ended = r.now()
 		}
 	}()
 }
@@ -130,6 +130,9 @@ func (s *smoking) ending() <-chan struct{} {
 	}
 	return s.done
 }
+
+// underWay tells whether probes are being sent: until they have ended, a success is none yet.
+func (s *smoking) underWay() bool { return s != nil && !s.over() }
 
 func (s *smoking) over() bool {
 	select {

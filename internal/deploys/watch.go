@@ -17,6 +17,9 @@ import (
 // lookupTimeout bounds one question to the registry about a rollout under way.
 const lookupTimeout = 5 * time.Second
 
+// proveAgain is how long a verdict waits that could not be proven.
+const proveAgain = time.Second
+
 // askAgain is how long a failed look-up waits before it is tried once more.
 const askAgain = 10 * time.Second
 
@@ -45,10 +48,9 @@ func (r *run) watch() error {
 			return r.errored(err)
 		}
 		r.ask(seen)
-		before := r.d.Memory
-		v, memory := Judge(r.basis(), r.known, before, seen, r.s.db.Now())
+		seen, v, memory := r.judge(seen)
 		if v.Status == Failed && r.readLogs(seen, v.Cause) {
-			v, memory = Judge(r.basis(), r.known, before, seen, r.s.db.Now())
+			seen, v, memory = r.judge(seen)
 		}
 		memory.Proven = r.proven()
 		r.d.Memory = memory
@@ -76,6 +78,24 @@ func (r *run) watch() error {
 			return errStopped
 		}
 	}
+}
+
+// judge judges a view. What would end the deploy by a verdict is judged anew on a view that is proven: caches may be
+// behind without a word for as long as a dead connection takes to be noticed, and time alone must decide nothing then.
+func (r *run) judge(seen Rollout) (Rollout, Verdict, Memory) {
+	v, memory := Judge(r.basis(), r.known, r.d.Memory, seen, r.now())
+	if v.Status != Failed && (v.Status != Succeeded || r.smoke.underWay()) {
+		return seen, v, memory
+	}
+	asked := r.now()
+	proven, err := r.s.cluster.Proven(r.ctx, r.d.Target)
+	if err != nil { // the clocks stand: either it is proven later, or the view becomes stale
+		r.say("How this deploy ends is not known yet. " + errs.Public(err))
+		return seen, Verdict{Status: Running, Phase: v.Phase, Causes: v.Causes, Again: r.now().Add(proveAgain)}, r.d.Memory
+	}
+	r.say("")
+	v, memory = Judge(r.basis(), r.known, r.d.Memory, proven, asked)
+	return proven, v, memory
 }
 
 // look is what one look at the cluster leaves in the row.
@@ -139,7 +159,7 @@ func (s *Service) view(ctx context.Context, tx *sqlite.Tx, id int64, l look) err
 func (r *run) wait(bell <-chan struct{}, again time.Time) bool {
 	var timer <-chan time.Time
 	if !again.IsZero() {
-		t := time.NewTimer(max(again.Sub(r.s.db.Now()), time.Millisecond))
+		t := time.NewTimer(max(again.Sub(r.now()), time.Millisecond))
 		defer t.Stop()
 		timer = t.C
 	}
@@ -180,7 +200,7 @@ func (r *run) ask(seen Rollout) {
 }
 
 func (r *run) due(question string) bool {
-	now := r.s.db.Now()
+	now := r.now()
 	if at, asked := r.asked[question]; asked && now.Before(at.Add(askAgain)) {
 		return false
 	}

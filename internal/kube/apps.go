@@ -22,8 +22,8 @@ func (c *Cluster) Apps() []deploys.App {
 	return all
 }
 
-// App implements deploys.Cluster. While a cluster without a configured list has never been read, an unknown app is
-// errs.Unavailable: nobody can tell yet.
+// App implements deploys.Cluster. While a cluster without a configured list has never been read, or its Deployments may
+// not be, an unknown app is errs.Unavailable: nobody can tell.
 func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
 	e, err := c.env(t.Env)
 	if err != nil {
@@ -46,6 +46,9 @@ func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
 		if a, ok := c.discovered(d, e); ok {
 			return a, nil
 		}
+	}
+	if sentence, _ := sp.feeds[deployments].refusedSince(); sentence != "" {
+		return deploys.App{}, errs.New(errs.Unavailable, "%s", sentence)
 	}
 	return deploys.App{}, c.noApp(e, t)
 }

@@ -216,6 +216,23 @@ func TestClusterDiscoversApps(t *testing.T) {
 	same(t, "redis", sort(err), `not found: There is no app "redis" in prod; there is api.`)
 }
 
+// Without a list of apps and the right to list Deployments nobody can tell whether there is an app: it is not denied.
+func TestClusterDiscoversNothingWithoutDeployments(t *testing.T) {
+	ns := kubetest.Need(t).Namespace(t)
+	ns.Deployment(t, "api", 1, imageOld)
+	allow(t, ns, "deployments.list", false)
+	c := run(t, ns.PortalConfig, ns.Name)
+	want := "The portal may not list deployments in " + ns.Name + ": give its ServiceAccount the Role in manifests/rbac.yaml."
+	until(t, c, api, "the refusal", func(r deploys.Rollout) bool { return r.StaleWhy == want })
+	_, err := c.App(api)
+	same(t, "App", sort(err), "unavailable: "+want)
+	allow(t, ns, "deployments.list", true)
+	until(t, c, api, "the Deployment", func(r deploys.Rollout) bool { return fresh(r) && r.Exists })
+	if _, err := c.App(api); err != nil {
+		t.Errorf("App = %v", err)
+	}
+}
+
 func TestClusterNotThereAtTheStart(t *testing.T) {
 	ns := kubetest.Need(t).Namespace(t)
 	ns.Deployment(t, "api", 1, imageOld)

@@ -123,6 +123,10 @@ func (k *cluster) Live(_ context.Context, t deploys.Target) (deploys.Rollout, er
 	return k.Rollout(t)
 }
 
+func (k *cluster) Proven(_ context.Context, t deploys.Target) (deploys.Rollout, error) {
+	return k.Rollout(t)
+}
+
 func (k *cluster) Watch(deploys.Target) (<-chan struct{}, func()) { return k.WatchAll() }
 
 func (k *cluster) WatchAll() (<-chan struct{}, func()) {

@@ -49,6 +49,8 @@ type Cluster struct {
 	bells    map[deploys.Target]map[chan struct{}]bool // the zero target: those of WatchAll
 	applied  []deploys.Change
 	lives    int
+	proofs   int
+	behind   map[deploys.Target]deploys.Rollout // what Rollout answers instead of the truth
 	serial   int
 	logs     map[string][]string
 }
@@ -149,6 +151,9 @@ func (c *Cluster) Rollout(t deploys.Target) (deploys.Rollout, error) {
 	if !ok {
 		return deploys.Rollout{}, errs.New(errs.NotFound, "There is no app %s.", t)
 	}
+	if view, behind := c.behind[t]; behind {
+		return c.copy(&view), nil
+	}
 	return c.copy(r), nil
 }
 
@@ -183,6 +188,46 @@ func (c *Cluster) Live(_ context.Context, t deploys.Target) (deploys.Rollout, er
 	return out, nil
 }
 
+// Proven implements deploys.Cluster: what there is in truth, unless NotReady is set.
+func (c *Cluster) Proven(_ context.Context, t deploys.Target) (deploys.Rollout, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proofs++
+	if c.NotReady != nil {
+		return deploys.Rollout{}, c.NotReady
+	}
+	if r, ok := c.rollouts[t]; ok {
+		return c.copy(r), nil
+	}
+	return deploys.Rollout{}, errs.New(errs.NotFound, "There is no app %s.", t)
+}
+
+// Proofs counts the views that had to be proven.
+func (c *Cluster) Proofs() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.proofs
+}
+
+// Behind makes Rollout answer what it would answer now until CatchUp, as caches do whose watches are cut
+// without a word.
+func (c *Cluster) Behind(t deploys.Target) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.behind == nil {
+		c.behind = map[deploys.Target]deploys.Rollout{}
+	}
+	c.behind[t] = c.copy(c.rollouts[t])
+}
+
+// CatchUp ends Behind and rings.
+func (c *Cluster) CatchUp(t deploys.Target) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.behind, t)
+	c.ring(t)
+}
+
 // Land applies a change whose sender has got no answer.
 func (c *Cluster) Land(ch deploys.Change) error {
 	_, err := c.land(ch)
@@ -209,6 +254,9 @@ func (c *Cluster) Watch(t deploys.Target) (<-chan struct{}, func()) {
 func (c *Cluster) WatchAll() (<-chan struct{}, func()) { return c.Watch(deploys.Target{}) }
 
 func (c *Cluster) ring(t deploys.Target) {
+	if _, behind := c.behind[t]; behind {
+		return // nobody is told
+	}
 	for _, at := range []deploys.Target{t, {}} {
 		for bell := range c.bells[at] {
 			select {
