@@ -64,7 +64,12 @@ func stamped(stamp string) request {
 	}
 }
 
-func at(d time.Duration) request { return stamped(strconv.FormatInt(time.Now().Add(d).Unix(), 10)) }
+// at signs for a time as far from when it is sent: the table is made when the tests begin.
+func at(d time.Duration) request {
+	return func(r *http.Request) *http.Request {
+		return stamped(strconv.FormatInt(time.Now().Add(d).Unix(), 10))(r)
+	}
+}
 
 // typed and button change a field of a good command or press and sign it anew.
 func typed(field string, values ...string) request {
