@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"time"
 
 	"deployportal/internal/errs"
@@ -190,43 +189,6 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 	}
 	return out, err
 }
-
-// LastGood gives what a rollback goes back to, as seen from deploy d: what ran, healthy, when d was asked for, else the
-// newest earlier image that succeeded or ran healthy; never the image of d itself, or, where d was never sent, of what
-// runs in its place; nor one marked as bad. ok is false when nothing is known.
-func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
-	const page = 50
-	sent, runs := !d.unsent(), d.To
-	if !sent {
-		runs = d.From
-	}
-	if d.Kind == KindRestart && d.Status != Succeeded && sent { // it brought no image: another one would not undo it
-		if mark, err := markOf(ctx, s.db, d.From); err != nil || mark == nil {
-			return ReturnTo{Deploy: d.ID, Before: true}, d.From, err == nil && d.CanReturnBefore(), err
-		}
-	}
-	for candidates := []Deploy{d}; ; {
-		for _, c := range candidates {
-			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, runs) {
-				if mark, err := markOf(ctx, s.db, c.To); err != nil || mark == nil {
-					return ReturnTo{Deploy: c.ID}, c.To, err == nil, err
-				}
-			}
-			if c.CanReturnBefore() && !alike(c.From, runs) {
-				if mark, err := markOf(ctx, s.db, c.From); err != nil || mark == nil {
-					return ReturnTo{Deploy: c.ID, Before: true}, c.From, err == nil, err
-				}
-			}
-		}
-		candidates, err = s.History(ctx, d.Target, candidates[len(candidates)-1].ID, page)
-		if err != nil || len(candidates) == 0 {
-			return back, v, false, err
-		}
-	}
-}
-
-// alike tells whether two versions are the same image, also where no digest is known.
-func alike(a, b Version) bool { return a.Same(b) || maps.Equal(a.Images, b.Images) }
 
 // Ran is what a target ran at one time, as far as the portal knows.
 type Ran struct {
