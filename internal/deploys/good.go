@@ -12,7 +12,7 @@ import (
 	"deployportal/internal/sqlite"
 )
 
-// farBack is how many deploys of a target are looked at for images that ran well.
+// farBack is how many deploys of a target are looked at for images that ran well, and for the newest verdict on one.
 const farBack = 200
 
 // trials reads the deploys of a target with an id below before (0: from the newest), newest first, with only what tells how
@@ -48,6 +48,33 @@ func alike(a, b Version) bool { return a.Same(b) || maps.Equal(a.Images, b.Image
 
 func marked(marks []BadImage, v Version) bool {
 	return slices.ContainsFunc(marks, func(b BadImage) bool { return b.Digest == v.Digest })
+}
+
+// refuted tells whether the newest verdict on what a target runs is that it failed. All its pods can be ready all the same:
+// the smoke probes failed, or a container ended within the stability window. A restart that failed is no verdict: it
+// brought no image.
+func refuted(ctx context.Context, q sqlite.Querier, t Target, v Version) (bool, error) {
+	past, err := trials(ctx, q, t, 0, farBack)
+	for _, d := range past {
+		switch {
+		case !alike(d.To, v):
+		case d.Status == Succeeded:
+			return false, nil
+		case d.Status == Failed && d.Kind != KindRestart:
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// doubt takes back that v is healthy where the portal's own verdict is that it failed.
+func (v *Version) doubt(ctx context.Context, q sqlite.Querier, t Target) error {
+	if !v.Healthy {
+		return nil
+	}
+	bad, err := refuted(ctx, q, t, *v)
+	v.Healthy = !bad
+	return err
 }
 
 // LastGood gives what a rollback goes back to, as seen from deploy d: what ran, healthy, when d was asked for, else the

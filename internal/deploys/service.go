@@ -212,6 +212,9 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy, overridden
 		if err := s.vacate(ctx, tx, req, d); err != nil {
 			return err
 		}
+		if err := d.From.doubt(ctx, tx, d.Target); err != nil {
+			return err
+		}
 		switch d.Kind {
 		case KindAdopt:
 			err = s.adopt(ctx, tx, d)
