@@ -140,17 +140,6 @@ func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outco
 	return putMark(ctx, tx, d.Target, back.From, back.Reason, auto)
 }
 
-// undisturbed tells why an automatic rollback is not sent any more: what it is to answer is not there.
-func (r *run) undisturbed(seen Rollout) error {
-	switch {
-	case !r.d.Automatic() || seen.Template == r.d.From.Template:
-		return nil
-	case !seen.Exists:
-		return errs.New(errs.Conflict, "The Deployment %s was deleted before this automatic rollback began. Nothing was sent.", r.app.Workload)
-	}
-	return errs.New(errs.Conflict, "%s was changed by %s%s before this automatic rollback began. Nothing was sent.", r.app.Workload, manager(seen), at(seen.ChangedAt))
-}
-
 // takeUp starts an automatic rollback that was recorded with the failure it answers and never begun.
 func (s *Service) takeUp(d Deploy) {
 	s.spawn(App{Target: d.Target, Workload: d.Target.App, Containers: []string{""}}, d, func(r *run) error {
