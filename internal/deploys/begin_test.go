@@ -120,6 +120,23 @@ func TestLatePatchIsInherited(t *testing.T) {
 	})
 }
 
+// Who is held up between the record and the launch of a deploy does not stop the one that has taken its place.
+func TestLateLaunch(t *testing.T) {
+	in(t, func(w *world) {
+		replaced := w.deploy(deployOf(api, "abc1234"))
+		req := deployOf(api, "def5678")
+		req.Replaces = replaced.ID
+		d := w.deploy(req)
+		app, err := w.cluster.App(api)
+		must(t, err)
+		deploys.Launch(w.svc, app, replaced)
+		w.stable()
+		if d = w.get(d.ID); d.Status != deploys.Succeeded {
+			t.Errorf("%s %q", d.Status, d.Sentence)
+		}
+	})
+}
+
 // An automatic rollback waits for a cluster that does not answer, but not for ever.
 func TestAnswerWaitsForTheCluster(t *testing.T) {
 	away := errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC.")

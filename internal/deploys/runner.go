@@ -86,7 +86,7 @@ func (s *Service) spawn(app App, d Deploy, body func(*run) error) {
 	}
 	before := s.runs[d.Target]
 	if before != nil {
-		if before.d.ID == d.ID { // the same key twice at once
+		if before.d.ID >= d.ID { // the same key twice at once, or d was replaced before it was launched
 			return
 		}
 		before.cancel()
