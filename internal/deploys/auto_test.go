@@ -96,6 +96,22 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 		"nothing good ran": {func(w *world) {
 			w.cluster.Update(api, func(r *deploys.Rollout) { r.Available, r.Ready = 0, 0 })
 		}, "what ran before deploy 1 was not healthy, so no good image is known."},
+		"what ran well cannot be read": {func(w *world) {
+			w.cluster.Update(api, func(r *deploys.Rollout) { r.Available, r.Ready = 0, 0 })
+			w.cluster.AfterApply = func(deploys.Change) error { rename(w, "bad_images", "away"); return nil }
+		}, "what ran well before deploy 1 cannot be read."},
+		"marks cannot be read": {func(w *world) {
+			w.stop()
+			w.options = func(o *deploys.Options) { o.Commits = asked{w.commits, func() { rename(w, "bad_images", "away") }} }
+			w.start(nil)
+		}, "it cannot be read whether 0000001 is marked as bad."},
+		"the same image with another beside it": {func(w *world) {
+			w.cluster.SetImage(api, "api", deploystest.Repo+"api:abc1234@"+deploystest.Digest("abc1234"))
+			w.complete(api)
+			w.stop()
+			w.options = func(o *deploys.Options) { o.Cluster = both{w.cluster} }
+			w.start(nil)
+		}, "abc1234 ran before deploy 1 as well, with another image in another container: which of them is bad, a person must say."},
 		"image gone": {func(w *world) { w.registry.Remove(deploystest.Digest("0000001")) }, "the image 0000001 is gone from the registry. The registry has no tag"},
 		"image marked bad": {func(w *world) {
 			must(w, w.db.Write(w.Context(), func(tx *sqlite.Tx) error {
@@ -132,6 +148,9 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				}
 				if e := w.entries(audit.Filter{Action: audit.DeployFailed})[0]; !strings.Contains(e.Detail, c.want) {
 					t.Errorf("the log says %q", e.Detail)
+				}
+				if strings.Contains(d.Note, "cannot be read") && strings.Contains(name, "read") {
+					rename(w, "away", "bad_images")
 				}
 				marks, err := w.svc.BadImages(w.Context(), deploystest.Repo+"api")
 				must(t, err)

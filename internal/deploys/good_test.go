@@ -57,10 +57,8 @@ func TestReadyIsNotGood(t *testing.T) {
 					t.Errorf("a rollback brings %q %t %v", v.Tag, ok, err)
 				}
 				w.refused(deploys.Request{Target: api, Return: &deploys.ReturnTo{Deploy: d.ID, Before: true}, Replaces: d.ID + 1, Actor: ana}, errs.Invalid, "What ran before deploy 2 did not run well")
-				for _, patch := range w.cluster.Applied()[2:] {
-					if _, tag, _ := deploys.SplitImage(patch.Images["api"]); tag != first {
-						t.Errorf("went back by itself to %s", tag)
-					}
+				if back := w.get(d.ID + 1); !back.Automatic() || back.To.Tag != first || len(w.cluster.Applied()) != 3 {
+					t.Errorf("went back by itself to %s, %d patches", back.To.Tag, len(w.cluster.Applied()))
 				}
 				good, err := deploys.NewPast(w.db).Good(w.Context(), api, 9, deploys.Version{})
 				must(t, err)
