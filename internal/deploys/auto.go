@@ -164,7 +164,7 @@ func unlessBad(ctx context.Context, tx *sqlite.Tx, back *Deploy) error {
 	case err != nil:
 		return held("it cannot be read whether %s is marked as bad.", back.To.Short())
 	case mark != nil:
-		return held("%s", mark.Says())
+		return errHeld{mark.Says()}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"deployportal/internal/audit"
 	"deployportal/internal/deploys"
 	"deployportal/internal/deploys/deploystest"
 )
@@ -105,5 +106,25 @@ func TestAutomaticRollbackOfWhatIsNotPinned(t *testing.T) {
 		if d.From.Digest != config || d.Note != "" || w.get(d.ID+1).To.Tag != "0000002" {
 			t.Errorf("from %+v, note %q", d.From, d.Note)
 		}
+	})
+}
+
+// A failure whose outcome cannot be written is answered once, when it can.
+func TestAnswerOnAFullDisk(t *testing.T) {
+	in(t, func(w *world) {
+		d := w.deploy(deployOf(api, "abc1234"))
+		w.settle(9 * time.Minute)
+		w.fill()
+		w.settle(2 * time.Minute)
+		if d = w.get(d.ID); d.Status != deploys.Running || len(w.cluster.Applied()) != 1 {
+			t.Fatalf("%s with %d patches", d.Status, len(w.cluster.Applied()))
+		}
+		w.free()
+		w.settle(6 * time.Second)
+		back := w.get(d.ID + 1)
+		if back.Status != deploys.Running || len(w.cluster.Applied()) != 2 {
+			t.Errorf("%s with %d patches", back.Status, len(w.cluster.Applied()))
+		}
+		w.pair(d.ID, audit.DeployFailed)
 	})
 }

@@ -2,6 +2,9 @@ package deploys_test
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +14,7 @@ import (
 	"deployportal/internal/deploys"
 	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/errs"
+	"deployportal/internal/errs/errstest"
 	"deployportal/internal/sqlite"
 )
 
@@ -75,7 +79,8 @@ func TestAutomaticRollback(t *testing.T) {
 	})
 }
 
-// What holds an automatic rollback is told on the deploy and in the log, and nothing is sent or marked.
+// What holds an automatic rollback is told on the deploy and in the log, and nothing is sent or marked. Every reason stands in
+// testdata/holds.txt, and every one that the source has is among them.
 func TestAutomaticRollbackHolds(t *testing.T) {
 	touched := func(paths ...string) (m deploys.Migrations) {
 		for _, p := range paths {
@@ -84,6 +89,10 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 		return m
 	}
 	away := errs.New(errs.Unavailable, "Gitea cannot be reached.")
+	said := map[string]string{
+		"a rollback": "a rollback that fails is not rolled back again.",           // TestRollbackIsNotRolledBack
+		"a restart":  "a restart brings no image, so there is none to take back.", // TestFailedRestartIsHeld
+	}
 	for name, c := range map[string]struct {
 		before func(*world)
 		want   string
@@ -146,6 +155,7 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				if d.Status != deploys.Failed || !strings.HasPrefix(d.Note, "Not rolled back by itself: ") || !strings.Contains(d.Note, c.want) {
 					t.Fatalf("%s, note %q, want %q", d.Status, d.Note, c.want)
 				}
+				said[name] = strings.TrimPrefix(d.Note, deploys.NotRolledBack)
 				if e := w.entries(audit.Filter{Action: audit.DeployFailed})[0]; !strings.Contains(e.Detail, c.want) {
 					t.Errorf("the log says %q", e.Detail)
 				}
@@ -162,6 +172,14 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				}
 			})
 		})
+	}
+	var file strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		fmt.Fprintf(&file, "# %s\n%s\n\n", name, said[name])
+	}
+	errstest.Golden(t, "holds.txt", file.String(), *update)
+	for _, s := range errstest.Sentences(t, []string{"auto.go"}, map[string]int{"held": 0}) {
+		told(t, s, slices.Collect(maps.Values(said)))
 	}
 }
 
@@ -321,24 +339,4 @@ func TestCrashAroundTheAnswer(t *testing.T) {
 			})
 		}
 	}
-}
-
-// A failure whose outcome cannot be written is answered once, when it can.
-func TestAnswerOnAFullDisk(t *testing.T) {
-	in(t, func(w *world) {
-		d := w.deploy(deployOf(api, "abc1234"))
-		w.settle(9 * time.Minute)
-		w.fill()
-		w.settle(2 * time.Minute)
-		if d = w.get(d.ID); d.Status != deploys.Running || len(w.cluster.Applied()) != 1 {
-			t.Fatalf("%s with %d patches", d.Status, len(w.cluster.Applied()))
-		}
-		w.free()
-		w.settle(6 * time.Second)
-		back := w.get(d.ID + 1)
-		if back.Status != deploys.Running || len(w.cluster.Applied()) != 2 {
-			t.Errorf("%s with %d patches", back.Status, len(w.cluster.Applied()))
-		}
-		w.pair(d.ID, audit.DeployFailed)
-	})
 }

@@ -101,7 +101,7 @@ func move(ctx context.Context, tx *sqlite.Tx, id int64, next Status, set string,
 	case err != nil:
 		return err
 	case !found:
-		return errs.New(errs.NotFound, "There is no deploy %d.", id)
+		return NoDeploy(id)
 	}
 	if err := now.To(next); err != nil {
 		return err
@@ -119,18 +119,24 @@ func appendEvent(ctx context.Context, tx *sqlite.Tx, id int64, kind EventKind, t
 	case err != nil:
 		return 0, err
 	case !found:
-		return 0, errs.New(errs.NotFound, "There is no deploy %d.", id)
+		return 0, NoDeploy(id)
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO deploy_events (deploy_id, seq, at, kind, text) VALUES (?, ?, ?, ?, ?) -- deploys.appendEvent`,
 		id, seq, tx.Now, kind, text)
 	return seq, err
 }
 
+// NoDeploy is the error for a deploy that is not there, errs.NotFound. A door also gives it for one that somebody may not see, so
+// that nobody learns which there are.
+func NoDeploy(id int64) error {
+	return errs.New(errs.NotFound, "There is no deploy %d. Choose one from the history of its app.", id)
+}
+
 // Get gives one deploy. errs.NotFound when there is none.
 func (s *Service) Get(ctx context.Context, id int64) (Deploy, error) {
 	d, found, err := get(ctx, s.db, `id = ?`, id)
 	if err == nil && !found {
-		return d, errs.New(errs.NotFound, "There is no deploy %d.", id) // word for word what a door says of one that is hidden
+		return d, NoDeploy(id)
 	}
 	if err == nil {
 		d.Smoke, err = smokeOf(ctx, s.db, id)
