@@ -36,7 +36,7 @@ func (Policy) Allow(actor Actor, action Action, env string) error {
 	case actor.IsSystem() && action != Manage:
 		return nil
 	case !known:
-		return errs.New(errs.Forbidden, "Nobody may do this.")
+		return errs.New(errs.Forbidden, "Nobody may do this: no role allows %q. That is a mistake in the portal; tell who runs it.", action)
 	}
 	for _, g := range actor.Grants {
 		if rank[g.Role] >= rank[need] && (g.Env == "" || g.Env == env && env != "") {

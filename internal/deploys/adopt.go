@@ -62,9 +62,13 @@ func asIs(app App, r Rollout, d *Deploy) error {
 		return nil
 	}
 	d.UID, d.Template, d.Rollout = r.UID, r.Template, &r
-	if !d.From.Healthy {
-		return errs.New(errs.Conflict, "%s is not healthy now (%d of %d pods available), so it cannot become what a rollback goes back to. Adopt it once it is, or restore what was.",
-			d.Target, r.Available, r.Desired)
+	switch {
+	case d.From.Healthy:
+		return nil
+	case HealthOf(r) == Progressing: // its counts may be those of the pods before
+		return errs.New(errs.Conflict, "The change of %s by %s%s is still rolling out, so it cannot become what a rollback goes back to. Adopt it once all its pods are available, or restore what was.",
+			d.Target, manager(r), at(r.ChangedAt))
 	}
-	return nil
+	return errs.New(errs.Conflict, "%s is not healthy now (%d of %d pods available), so it cannot become what a rollback goes back to. Adopt it once it is, or restore what was.",
+		d.Target, r.Available, r.Desired)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"deployportal/internal/audit"
 	"deployportal/internal/errs"
@@ -40,19 +41,67 @@ func (r *run) wayBack(o outcome) (*Deploy, error) {
 		return nil, held("a restart brings no image, so there is none to take back.")
 	case r.s.hold[d.Target.Env]:
 		return nil, held("automatic rollback is switched off in %s.", d.Target.Env)
-	case !d.CanReturnBefore() || d.From.Same(d.To):
-		return nil, held("what ran before deploy %d was not healthy, so no good image is known.", d.ID)
+	case d.CanReturnBefore() && d.From.Same(d.To):
+		return nil, held("%s ran before deploy %d as well, with another image in another container: which of them is bad, a person must say.", d.To.Short(), d.ID)
 	}
-	if err := r.stillThere(d.From); err != nil {
+	good, err := r.good()
+	if err != nil {
 		return nil, err
 	}
-	if err := r.noMigrations(); err != nil {
+	if err := r.stillThere(good.version); err != nil {
 		return nil, err
 	}
-	back := &Deploy{Target: d.Target, Kind: KindRollback, Status: Pending, RollbackOf: d.ID, To: d.From, From: d.To,
+	if err := r.noMigrations(good); err != nil {
+		return nil, err
+	}
+	back := &Deploy{Target: d.Target, Kind: KindRollback, Status: Pending, RollbackOf: d.ID, To: good.version, From: d.To,
 		ActorID: auto.ID, ActorName: auto.Name, Source: auto.Source, Reason: foreign.Line(answered(d.ID, o), longestWhy)}
 	back.From.Template = d.Template // what it must find, or somebody else has acted
 	return back, nil
+}
+
+// good is what an automatic rollback brings back.
+type good struct {
+	version Version
+	since   []Version // what was brought after it ran, the image that failed first
+}
+
+// good finds what ran well before r's deploy: right before it, else, where deploys in between did not run well either, the
+// newest that did.
+func (r *run) good() (good, error) {
+	if r.d.CanReturnBefore() {
+		return good{r.d.From, []Version{r.d.To}}, nil
+	}
+	unread := func(err error) (good, error) {
+		r.s.log.Error("what ran well cannot be read", "deploy", r.d.ID, "err", err)
+		return good{}, held("what ran well before deploy %d cannot be read.", r.d.ID)
+	}
+	back, v, ok, err := r.s.LastGood(r.ctx, r.d)
+	switch {
+	case err != nil:
+		return unread(err)
+	case !ok:
+		return good{}, held("what ran before deploy %d was not healthy, so no good image is known.", r.d.ID)
+	}
+	past, err := trials(r.ctx, r.s.db, r.d.Target, r.d.ID+1, int(r.d.ID-back.Deploy)+1)
+	if err != nil {
+		return unread(err)
+	}
+	g := good{version: v}
+	add := func(brought Version) {
+		if !alike(brought, v) && !slices.ContainsFunc(g.since, func(o Version) bool { return alike(o, brought) }) {
+			g.since = append(g.since, brought)
+		}
+	}
+	for _, d := range past {
+		if d.ID > back.Deploy || d.ID == back.Deploy && back.Before {
+			if !d.unsent() {
+				add(d.To)
+			}
+			add(d.From)
+		}
+	}
+	return g, nil
 }
 
 // answered is the reason of the rollback and of the mark.
@@ -63,7 +112,7 @@ func answered(id int64, o outcome) string {
 // stillThere holds when the registry says that an image is gone. One that does not answer says nothing: the nodes may
 // hold the image.
 func (r *run) stillThere(v Version) error {
-	ref := first(v.Digest, v.Tag)
+	ref := v.Pulled()
 	if ref == "" || v.Repository == "" {
 		return nil
 	}
@@ -77,25 +126,33 @@ func (r *run) stillThere(v Version) error {
 
 var namesCommit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
-// noMigrations holds when commits between what failed and what ran before touch files that mean migrations, or cannot
-// be read: the database may not be what the image before knows.
-func (r *run) noMigrations() error {
-	from, to := r.d.To.Tag, r.d.From.Tag
-	if r.s.commits == nil || r.app.Git == "" || !namesCommit.MatchString(from) || !namesCommit.MatchString(to) {
-		return held("the commits between %s and %s are not known, so they may hold migrations.", r.d.From.Short(), r.d.To.Short())
-	}
+// noMigrations holds when commits between what is to come back and anything that was brought after it touch files that mean
+// migrations, or cannot be read: the database may not be what that image knows.
+func (r *run) noMigrations(g good) error {
 	ctx, cancel := context.WithTimeout(r.ctx, lookupTimeout)
 	defer cancel()
-	m, err := r.s.commits.Migrations(ctx, r.app.Git, from, to, r.app.Migrations...)
+	for _, v := range g.since {
+		if err := r.noMigrationsBetween(ctx, g.version, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) noMigrationsBetween(ctx context.Context, good, bad Version) error {
+	if r.s.commits == nil || r.app.Git == "" || !namesCommit.MatchString(bad.Tag) || !namesCommit.MatchString(good.Tag) {
+		return held("the commits between %s and %s are not known, so they may hold migrations.", good.Short(), bad.Short())
+	}
+	m, err := r.s.commits.Migrations(ctx, r.app.Git, bad.Tag, good.Tag, r.app.Migrations...)
 	switch touched := append(m.Behind, m.Ahead...); {
 	case err != nil:
-		return held("the commits between %s and %s cannot be read, so they may hold migrations. %s", r.d.From.Short(), r.d.To.Short(), errs.Public(err))
+		return held("the commits between %s and %s cannot be read, so they may hold migrations. %s", good.Short(), bad.Short(), errs.Public(err))
 	case len(touched) == 1:
-		return held("%s was touched between %s and %s, and that may be a migration.", touched[0].Path, r.d.From.Short(), r.d.To.Short())
+		return held("%s was touched between %s and %s, and that may be a migration.", touched[0].Path, good.Short(), bad.Short())
 	case len(touched) > 1:
-		return held("%s and %d more files were touched between %s and %s, and those may be migrations.", touched[0].Path, len(touched)-1, r.d.From.Short(), r.d.To.Short())
+		return held("%s and %d more files were touched between %s and %s, and those may be migrations.", touched[0].Path, len(touched)-1, good.Short(), bad.Short())
 	case m.Unread > 0:
-		return held("%d commits between %s and %s were not looked at, so they may hold migrations.", m.Unread, r.d.From.Short(), r.d.To.Short())
+		return held("%d commits between %s and %s were not looked at, so they may hold migrations.", m.Unread, good.Short(), bad.Short())
 	}
 	return nil
 }
@@ -107,7 +164,7 @@ func unlessBad(ctx context.Context, tx *sqlite.Tx, back *Deploy) error {
 	case err != nil:
 		return held("it cannot be read whether %s is marked as bad.", back.To.Short())
 	case mark != nil:
-		return held("%s", mark.Says())
+		return errHeld{mark.Says()}
 	}
 	return nil
 }
@@ -138,17 +195,6 @@ func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outco
 		return nil
 	}
 	return putMark(ctx, tx, d.Target, back.From, back.Reason, auto)
-}
-
-// undisturbed tells why an automatic rollback is not sent any more: what it is to answer is not there.
-func (r *run) undisturbed(seen Rollout) error {
-	switch {
-	case !r.d.Automatic() || seen.Template == r.d.From.Template:
-		return nil
-	case !seen.Exists:
-		return errs.New(errs.Conflict, "The Deployment %s was deleted before this automatic rollback began. Nothing was sent.", r.app.Workload)
-	}
-	return errs.New(errs.Conflict, "%s was changed by %s%s before this automatic rollback began. Nothing was sent.", r.app.Workload, manager(seen), at(seen.ChangedAt))
 }
 
 // takeUp starts an automatic rollback that was recorded with the failure it answers and never begun.

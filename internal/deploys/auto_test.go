@@ -2,6 +2,9 @@ package deploys_test
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +14,7 @@ import (
 	"deployportal/internal/deploys"
 	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/errs"
+	"deployportal/internal/errs/errstest"
 	"deployportal/internal/sqlite"
 )
 
@@ -75,7 +79,8 @@ func TestAutomaticRollback(t *testing.T) {
 	})
 }
 
-// What holds an automatic rollback is told on the deploy and in the log, and nothing is sent or marked.
+// What holds an automatic rollback is told on the deploy and in the log, and nothing is sent or marked. Every reason stands in
+// testdata/holds.txt, and every one that the source has is among them.
 func TestAutomaticRollbackHolds(t *testing.T) {
 	touched := func(paths ...string) (m deploys.Migrations) {
 		for _, p := range paths {
@@ -84,6 +89,10 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 		return m
 	}
 	away := errs.New(errs.Unavailable, "Gitea cannot be reached.")
+	said := map[string]string{
+		"a rollback": "a rollback that fails is not rolled back again.",           // TestRollbackIsNotRolledBack
+		"a restart":  "a restart brings no image, so there is none to take back.", // TestFailedRestartIsHeld
+	}
 	for name, c := range map[string]struct {
 		before func(*world)
 		want   string
@@ -96,6 +105,22 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 		"nothing good ran": {func(w *world) {
 			w.cluster.Update(api, func(r *deploys.Rollout) { r.Available, r.Ready = 0, 0 })
 		}, "what ran before deploy 1 was not healthy, so no good image is known."},
+		"what ran well cannot be read": {func(w *world) {
+			w.cluster.Update(api, func(r *deploys.Rollout) { r.Available, r.Ready = 0, 0 })
+			w.cluster.AfterApply = func(deploys.Change) error { rename(w, "bad_images", "away"); return nil }
+		}, "what ran well before deploy 1 cannot be read."},
+		"marks cannot be read": {func(w *world) {
+			w.stop()
+			w.options = func(o *deploys.Options) { o.Commits = asked{w.commits, func() { rename(w, "bad_images", "away") }} }
+			w.start(nil)
+		}, "it cannot be read whether 0000001 is marked as bad."},
+		"the same image with another beside it": {func(w *world) {
+			w.cluster.SetImage(api, "api", deploystest.Repo+"api:abc1234@"+deploystest.Digest("abc1234"))
+			w.complete(api)
+			w.stop()
+			w.options = func(o *deploys.Options) { o.Cluster = both{w.cluster} }
+			w.start(nil)
+		}, "abc1234 ran before deploy 1 as well, with another image in another container: which of them is bad, a person must say."},
 		"image gone": {func(w *world) { w.registry.Remove(deploystest.Digest("0000001")) }, "the image 0000001 is gone from the registry. The registry has no tag"},
 		"image marked bad": {func(w *world) {
 			must(w, w.db.Write(w.Context(), func(tx *sqlite.Tx) error {
@@ -130,8 +155,12 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				if d.Status != deploys.Failed || !strings.HasPrefix(d.Note, "Not rolled back by itself: ") || !strings.Contains(d.Note, c.want) {
 					t.Fatalf("%s, note %q, want %q", d.Status, d.Note, c.want)
 				}
+				said[name] = strings.TrimPrefix(d.Note, deploys.NotRolledBack)
 				if e := w.entries(audit.Filter{Action: audit.DeployFailed})[0]; !strings.Contains(e.Detail, c.want) {
 					t.Errorf("the log says %q", e.Detail)
+				}
+				if strings.Contains(d.Note, "cannot be read") && strings.Contains(name, "read") {
+					rename(w, "away", "bad_images")
 				}
 				marks, err := w.svc.BadImages(w.Context(), deploystest.Repo+"api")
 				must(t, err)
@@ -143,6 +172,14 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				}
 			})
 		})
+	}
+	var file strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		fmt.Fprintf(&file, "# %s\n%s\n\n", name, said[name])
+	}
+	errstest.Golden(t, "holds.txt", file.String(), *update)
+	for _, s := range errstest.Sentences(t, []string{"auto.go"}, map[string]int{"held": 0}) {
+		told(t, s, slices.Collect(maps.Values(said)))
 	}
 }
 
@@ -306,24 +343,4 @@ func TestCrashAroundTheAnswer(t *testing.T) {
 			})
 		}
 	}
-}
-
-// A failure whose outcome cannot be written is answered once, when it can.
-func TestAnswerOnAFullDisk(t *testing.T) {
-	in(t, func(w *world) {
-		d := w.deploy(deployOf(api, "abc1234"))
-		w.settle(9 * time.Minute)
-		w.fill()
-		w.settle(2 * time.Minute)
-		if d = w.get(d.ID); d.Status != deploys.Running || len(w.cluster.Applied()) != 1 {
-			t.Fatalf("%s with %d patches", d.Status, len(w.cluster.Applied()))
-		}
-		w.free()
-		w.settle(6 * time.Second)
-		back := w.get(d.ID + 1)
-		if back.Status != deploys.Running || len(w.cluster.Applied()) != 2 {
-			t.Errorf("%s with %d patches", back.Status, len(w.cluster.Applied()))
-		}
-		w.pair(d.ID, audit.DeployFailed)
-	})
 }

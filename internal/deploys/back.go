@@ -39,8 +39,12 @@ func aftermath(ctx context.Context, tx *sqlite.Tx, req Request, d Deploy) error 
 		return nil
 	}
 	scope := Scope(d.Target)
-	if stands, err := locks(ctx, tx, tx.Now.Time, `env = ? AND app = ?`, scope.Env, scope.App); err != nil || len(stands) > 0 {
+	stands, err := locks(ctx, tx, tx.Now.Time, `env = ? AND app = ?`, scope.Env, scope.App)
+	switch {
+	case err != nil:
 		return err
+	case len(stands) > 0:
+		return prolong(ctx, tx, stands[0], why, req.Actor)
 	}
 	return putLock(ctx, tx, &Lock{Scope: scope, Reason: why}, req.Actor)
 }

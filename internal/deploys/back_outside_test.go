@@ -163,5 +163,17 @@ func TestChangeBeforeTheAnswer(t *testing.T) {
 		if _, open := w.undecided(); !open {
 			t.Error("nobody is asked")
 		}
+		for name, way := range map[string]func() (deploys.Version, error){
+			"restoring": func() (deploys.Version, error) { _, v, _, err := w.svc.KnownGood(w.Context(), api); return v, err },
+			"a rollback": func() (deploys.Version, error) {
+				_, v, err := w.svc.WayBack(w.Context(), api, all[0].To)
+				return v, err
+			},
+			"the rollback's page": func() (deploys.Version, error) { _, v, err := w.svc.BackBefore(w.Context(), back); return v, err },
+		} {
+			if v, err := way(); err != nil || v.Tag != first {
+				t.Errorf("%s brings %q, %v", name, v.Tag, err)
+			}
+		}
 	})
 }

@@ -5,3 +5,6 @@ func CrashAt(s *Service, crash func(point string) bool) { s.crash = crash }
 
 // MarkBad marks a version as bad past the service.
 var MarkBad = putMark
+
+// Launch starts the run of a deploy again, as a caller does that was held up after the deploy was recorded.
+func Launch(s *Service, app App, d Deploy) { s.launch(app, d) }

@@ -152,6 +152,22 @@ func putLock(ctx context.Context, tx *sqlite.Tx, l *Lock, by auth.Actor) error {
 	return err
 }
 
+// prolong makes a lock that stands last until somebody unlocks it, inside tx, with its entry. It stays its owner's, with the
+// owner's reason.
+func prolong(ctx context.Context, tx *sqlite.Tx, l Lock, why string, by auth.Actor) error {
+	if l.Expires.IsZero() {
+		return nil
+	}
+	_, err := audit.Append(ctx, tx, audit.Entry{Actor: by.Audit(), Action: audit.LockCreated, App: l.Scope.App, Env: l.Scope.Env,
+		Subject: lockSubject(l.Scope), Reason: foreign.Line(why, longestWhy), Outcome: "ok", RequestID: by.RequestID,
+		Detail: fmt.Sprintf("The lock of %s, which was to stand %s, now stands until somebody unlocks it.", l.OwnerName, l.Until())})
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE locks SET expires_at = NULL WHERE id = ? -- deploys.prolong`, l.ID)
+	return err
+}
+
 // lockSubject names a scope that is no target, which an entry has fields for.
 func lockSubject(s Scope) string {
 	if s.App != "" {

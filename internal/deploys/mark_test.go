@@ -109,17 +109,63 @@ func TestMarkWhileItHangs(t *testing.T) {
 	})
 }
 
-// What was marked or locked before stays as it was.
-func TestMarkAndLockStay(t *testing.T) {
+// A lock that stands is kept, its owner's and with its reason; but the tick says until somebody unlocks it, so that holds.
+func TestLockOutlastsItsEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		lasts   time.Duration
+		entries string // newest first
+		detail  string
+	}{
+		"until a time": {time.Hour, "lock.created deploy.requested lock.created", "The lock of ana, which was to stand until 2000-01-01 01:11 UTC, now stands until somebody unlocks it."},
+		"for good":     {0, "deploy.requested lock.created deploy.failed", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.manual()
+				bad := w.fail("abc1234")
+				l := w.lock(deploys.Scope(api), c.lasts)
+				req := back(bad, true)
+				req.Actor, req.Reason, req.MarkBad = marta, "once more", false
+				d := w.deploy(req)
+				if got := w.actions(audit.Filter{Limit: 3}); got != c.entries {
+					t.Errorf("entries %s", got)
+				}
+				if e := w.entries(audit.Filter{Limit: 1})[0]; c.detail != "" && (e.Detail != c.detail || e.Reason != "once more" || e.Actor.Name != "marta" || e.App != "api" || e.Outcome != "ok") {
+					t.Errorf("entry %+v", e)
+				}
+				w.complete(api)
+				w.settle(2 * time.Hour)
+				list := w.locks()
+				if len(list) != 1 || list[0].ID != l.ID || list[0].OwnerName != "ana" || list[0].Reason != l.Reason || !list[0].Expires.IsZero() {
+					t.Errorf("locks %+v", list)
+				}
+				w.pair(d.ID, audit.DeploySucceeded)
+			})
+		})
+	}
+}
+
+// noLocks is a policy that lets nobody lock.
+type noLocks struct{ auth.Policy }
+
+func (p noLocks) Allow(by auth.Actor, action auth.Action, env string) error {
+	if action == auth.Lock {
+		return errs.New(errs.Forbidden, "%s may not lock.", by.Name)
+	}
+	return p.Policy.Allow(by, action, env)
+}
+
+// The tick that locks asks for the right to lock, as any lock does.
+func TestTheTickNeedsTheRightToLock(t *testing.T) {
 	in(t, func(w *world) {
-		w.manual()
-		bad := w.fail("abc1234")
-		l := w.lock(deploys.Scope(api), time.Hour)
-		req := back(bad, true)
-		req.Reason = "once more"
-		w.deploy(req)
-		if list := w.locks(); len(list) != 1 || list[0].ID != l.ID {
-			t.Errorf("locks %+v", list)
+		w.stop()
+		w.options = func(o *deploys.Options) { o.Policy, o.Hold = noLocks{}, []string{"prod"} }
+		w.start(nil)
+		req := back(w.fail("abc1234"), true)
+		w.refused(req, errs.Forbidden, "ana may not lock.")
+		req.LockTarget = false
+		if d := w.deploy(req); d.Status != deploys.Running || len(w.locks()) != 0 {
+			t.Errorf("%s, locks %+v", d.Status, w.locks())
 		}
 	})
 }

@@ -241,6 +241,9 @@ func (c OutsideChange) record(ctx context.Context, tx *sqlite.Tx, now sighting) 
 	if found && good.Template == c.To.Template { // it has come back to what it was by itself
 		asks = false
 	}
+	if err := c.From.doubt(ctx, tx, c.Target); err != nil {
+		return err
+	}
 	if c.At.IsZero() {
 		c.At = tx.Now.Time
 	}

@@ -345,7 +345,7 @@ func TestAdopt(t *testing.T) {
 		w.refused(adoptOf(api), errs.Conflict, "There is no change from outside to adopt")
 		w.set(imageF)
 		w.settled()
-		w.refused(adoptOf(api), errs.Conflict, "is not healthy now")
+		w.refused(adoptOf(api), errs.Conflict, "is still rolling out")
 		w.complete(api)
 		vic := ana
 		vic.Name, vic.Grants = "vic", []auth.Grant{{Role: auth.Viewer}}

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -88,9 +86,6 @@ func (s *Service) usualStart(ctx context.Context, t Target) (time.Duration, erro
 	return seen.Pods[len(seen.Pods)-1], nil
 }
 
-// farBack is how many deploys of a target are looked at for images that ran well.
-const farBack = 200
-
 // Good lists up to n different images that ran well in a target, the newest first, without those marked as bad and
 // without the image of skip.
 func (p *Past) Good(ctx context.Context, t Target, n int, skip Version) ([]Version, error) {
@@ -98,29 +93,22 @@ func (p *Past) Good(ctx context.Context, t Target, n int, skip Version) ([]Versi
 	if err != nil {
 		return nil, err
 	}
+	past, err := trials(ctx, p.db, t, 0, farBack)
+	if err != nil {
+		return nil, err
+	}
 	var good []Version
 	add := func(v Version, ok bool) {
 		known := func(o Version) bool { return alike(o, v) }
-		bad := func(b BadImage) bool { return b.Digest == v.Digest }
-		if ok && len(good) < n && !known(skip) && !slices.ContainsFunc(good, known) && !slices.ContainsFunc(marks, bad) {
+		if ok && len(good) < n && !known(skip) && !slices.ContainsFunc(good, known) && !marked(marks, v) {
 			good = append(good, v)
 		}
 	}
-	// Only what is needed of each: a stored rollout can be large, and this is read before every deploy.
-	err = sqlite.Each(ctx, p.db, func(rows *sql.Rows) error {
-		var d Deploy
-		var from, to string
-		if err := rows.Scan(&d.ID, &d.Status, &from, &to); err != nil {
-			return err
-		}
-		if err := errors.Join(json.Unmarshal([]byte(from), &d.From), json.Unmarshal([]byte(to), &d.To)); err != nil {
-			return fmt.Errorf("deploy %d: %w", d.ID, err)
-		}
+	for _, d := range past {
 		add(d.To, d.CanReturnTo())
 		add(d.From, d.CanReturnBefore())
-		return nil
-	}, `SELECT id, status, from_version, to_version FROM deploys WHERE app = ? AND env = ? ORDER BY id DESC LIMIT ? -- deploys.Good`, t.App, t.Env, farBack)
-	return good, err
+	}
+	return good, nil
 }
 
 // Kept is an image that must stay in the registry, and why.

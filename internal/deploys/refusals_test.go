@@ -3,14 +3,9 @@ package deploys_test
 import (
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,20 +15,19 @@ import (
 	"deployportal/internal/deploys"
 	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/errs"
+	"deployportal/internal/errs/errstest"
 	"deployportal/internal/sqlite"
 )
 
-var update = flag.Bool("update", false, "write the refusals as they are now to testdata/refusals.txt")
+var update = flag.Bool("update", false, "write the sentences as they are now to testdata")
 
-// noRefusals are the errors that nobody who asks is ever refused with: how a run ends, or what the program itself may
-// not do. Everything else that the domain and the policy can say is produced below.
-var noRefusals = []string{
-	"%s",                                // runner.apply: what changed said, as the outcome of a run
-	"A deploy that is %s cannot become", // Status.To: ends a run that another has replaced
-	"%s changed %d times while this deploy was starting",
-	"The Deployment %s was deleted before this automatic rollback began",
-	"%s was changed by %s%s before this automatic rollback began",
-	"The cluster's caches are behind.", // outsider.notice: tried again
+// noRefusals are the places whose errors nobody who asks is ever refused with: how a run ends, or what the program itself
+// may not do. Everything else that the domain and the policy can say is produced below.
+var noRefusals = map[string]string{
+	"begin.go run.firstLook":     "the outcome of a run",
+	"runner.go run.apply":        "the outcome of a run",
+	"status.go Status.To":        "ends a run that another has replaced",
+	"outside.go outsider.notice": "tried again",
 }
 
 // refusal makes the domain refuse something, by its own name in the file.
@@ -126,10 +120,20 @@ var refusals = []refusal{
 		w.settled()
 		r.Image, r.Adopt = "", true
 	})},
-	{"a change that is not healthy to adopt", start(func(w *world, r *deploys.Request) {
+	{"a change that still rolls out to adopt", start(func(w *world, r *deploys.Request) {
 		w.settled()
 		w.set(imageF)
 		w.settled()
+		r.Image, r.Adopt = "", true
+	})},
+	{"a change that has lost pods to adopt", start(func(w *world, r *deploys.Request) {
+		w.settled()
+		w.set(imageF)
+		w.complete(api)
+		w.settled()
+		w.cluster.Update(api, func(r *deploys.Rollout) {
+			r.Available, r.Conditions = 1, []deploys.Condition{{Type: "Progressing", Reason: "NewReplicaSetAvailable"}}
+		})
 		r.Image, r.Adopt = "", true
 	})},
 	{"no workload", start(func(w *world, _ *deploys.Request) {
@@ -255,68 +259,37 @@ func TestEveryRefusalIsTold(t *testing.T) {
 			fmt.Fprintf(&file, "# %s (%s)\n%s\n\n", r.name, errs.KindOf(err), errs.Public(err))
 		})
 	}
-	path := filepath.Join("testdata", "refusals.txt")
-	if *update {
-		must(t, os.MkdirAll("testdata", 0o755))
-		must(t, os.WriteFile(path, []byte(file.String()), 0o644))
-	}
-	want, err := os.ReadFile(path)
+	errstest.Golden(t, "refusals.txt", file.String(), *update)
+	files, err := filepath.Glob("*.go")
 	must(t, err)
-	if got := file.String(); got != string(want) {
-		t.Errorf("the refusals are not as in %s (go test -run %s -update writes them, for reading):\n%s", path, t.Name(), got)
+	sentences := errstest.Sentences(t, append(files, filepath.Join("..", "auth", "policy.go")), nil)
+	if len(sentences) < 30 {
+		t.Fatalf("only %d sentences were found", len(sentences))
 	}
-	for format, where := range formats(t) {
-		i := slices.IndexFunc(noRefusals, func(p string) bool { return format == p || p != "%s" && strings.HasPrefix(format, p) })
-		told := i < 0 && slices.ContainsFunc(said, pattern(t, where, format).MatchString)
-		if i < 0 && !told {
-			t.Errorf("%s: nobody is refused with %q in this test: add a case", where, format)
+	excused := map[string]bool{}
+	for _, s := range sentences {
+		if noRefusals[s.Place] != "" {
+			excused[s.Place] = true
+		} else {
+			told(t, s, said)
+		}
+	}
+	for place := range noRefusals {
+		if !excused[place] {
+			t.Errorf("%s makes no error, and is excused", place)
 		}
 	}
 }
 
-// formats finds every sentence that the domain and the policy make errors of, and where.
-func formats(t *testing.T) map[string]string {
+// told asserts that a sentence of the source is among those that were said.
+func told(t *testing.T, s errstest.Sentence, said []string) {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	must(t, err)
-	out := map[string]string{}
-	for _, name := range append(files, filepath.Join("..", "auth", "policy.go")) {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, name, nil, 0)
-		must(t, err)
-		ast.Inspect(file, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			fun, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			pkg, _ := fun.X.(*ast.Ident)
-			at := map[string]int{"New": 1, "Wrap": 2}[fun.Sel.Name]
-			if pkg == nil || pkg.Name != "errs" || at == 0 {
-				return true
-			}
-			where := fset.Position(call.Pos()).String()
-			lit, ok := call.Args[at].(*ast.BasicLit)
-			if !ok {
-				t.Errorf("%s: the sentence is not written where the error is made, so nothing holds it to the file", where)
-				return true
-			}
-			format, err := strconv.Unquote(lit.Value)
-			must(t, err)
-			out[format] = where
-			return true
-		})
+	switch {
+	case s.Format == "":
+		t.Errorf("%s: the sentence is not written where the error is made, so nothing holds it to the file", s.Where)
+	case !slices.ContainsFunc(said, pattern(t, s.Where, s.Format).MatchString):
+		t.Errorf("%s: nobody is told %q in this test: add a case", s.Where, s.Format)
 	}
-	if len(out) < 30 {
-		t.Fatalf("only %d sentences were found", len(out))
-	}
-	return out
 }
 
 // pattern matches what a format can make. One that is nearly all verbs would match anything.

@@ -28,7 +28,7 @@ type Request struct {
 
 	// Of a rollback: what it does besides, with Reason or, where that is empty, with how the deploy it goes back from ended.
 	MarkBad    bool // marks what runs now as bad
-	LockTarget bool // locks the target until somebody unlocks it
+	LockTarget bool // locks the target until somebody unlocks it; a lock that stands and has an end loses that. Needs the right to lock
 }
 
 // ReturnTo names what a rollback brings back.

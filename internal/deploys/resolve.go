@@ -38,7 +38,7 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy, 
 	case !req.Return.Before && back.CanReturnTo():
 		d.To = back.To
 	case req.Return.Before:
-		return errs.New(errs.Invalid, "What ran before deploy %d was not healthy, so nothing goes back to it. Choose another image.", back.ID)
+		return errs.New(errs.Invalid, "What ran before deploy %d did not run well, so nothing goes back to it. Choose another image.", back.ID)
 	default:
 		return errs.New(errs.Invalid, "Deploy %d did not succeed, so nothing goes back to it. Choose another image.", back.ID)
 	}

@@ -69,7 +69,8 @@ func TestRestartRefusals(t *testing.T) {
 	})
 }
 
-// TestRestartFails: the way back from a restart is the ReplicaSet that still serves, never another image.
+// TestRestartFails: the way back from a restart is the ReplicaSet that still serves, not another image; but where what was
+// restarted was not well, it is the image before.
 func TestRestartFails(t *testing.T) {
 	in(t, func(w *world) {
 		w.deploy(deployOf(api, "abc1234"))
@@ -95,13 +96,21 @@ func TestRestartFails(t *testing.T) {
 	})
 	t.Run("of what was not well before", func(t *testing.T) {
 		in(t, func(w *world) {
-			w.deploy(deployOf(api, "abc1234"))
-			w.complete(api)
-			w.settled()
+			for _, tag := range []string{"abc1234", "def5678"} {
+				w.deploy(deployOf(api, tag))
+				w.complete(api)
+				w.settled()
+			}
 			w.cluster.Update(api, func(r *deploys.Rollout) { r.Available = 1 })
 			d := w.deploy(restartOf(api))
-			if back, v, ok, err := w.svc.LastGood(w.Context(), d); ok || err != nil {
-				t.Errorf("goes back to %+v %+v, %v", back, v, err)
+			for _, status := range []deploys.Status{deploys.Running, deploys.Failed} {
+				if d = w.get(d.ID); d.Status != status {
+					t.Fatalf("%s, want %s", d.Status, status)
+				}
+				if _, v, err := w.svc.WayBack(w.Context(), api, d.From); err != nil || v.Tag != "abc1234" {
+					t.Errorf("%s: goes back to %q, %v", status, v.Tag, err)
+				}
+				w.settle(11 * time.Minute)
 			}
 		})
 	})

@@ -92,7 +92,7 @@ func (s *Service) spawn(app App, d Deploy, body func(*run) error) {
 	}
 	before := s.runs[d.Target]
 	if before != nil {
-		if before.d.ID == d.ID { // the same key twice at once
+		if before.d.ID >= d.ID { // the same key twice at once, or d was replaced before it was launched
 			return
 		}
 		before.cancel()
@@ -136,16 +136,9 @@ func (r *run) deploy() error {
 	if r.s.crash("pending") {
 		return errStopped
 	}
-	look := func(context.Context, Target) (Rollout, error) { return r.s.cluster.Rollout(r.d.Target) }
-	if r.took || r.d.Automatic() { // the caches may not have its patch yet, nor what a person has done meanwhile
-		look = r.s.cluster.Live
-	}
-	seen, err := look(r.ctx, r.d.Target)
+	seen, err := r.firstLook()
 	if err != nil {
-		return r.errored(err)
-	}
-	if err := r.undisturbed(seen); err != nil {
-		return r.finish(outcome{status: Superseded, sentence: errs.Public(err), now: &seen})
+		return err
 	}
 	if err := r.begin(seen); err != nil {
 		return err
@@ -218,21 +211,6 @@ func (r *run) apply(seen Rollout) (Applied, error) {
 	}
 	return Applied{}, r.errored(errs.New(errs.Conflict,
 		"%s changed %d times while this deploy was starting, so it was not overwritten. Nothing was sent.", r.app.Workload, maxConflicts+1))
-}
-
-// changed says what differs between what a deploy was asked against and what is there now; empty when only counts do.
-func changed(app App, seen, live Rollout) string {
-	switch {
-	case !live.Exists:
-		return fmt.Sprintf("The Deployment %s was deleted while this deploy was starting. Nothing was sent.", app.Workload)
-	case live.UID != seen.UID:
-		return fmt.Sprintf("The Deployment %s was deleted and created anew while this deploy was starting. Nothing was sent.", app.Workload)
-	case live.Template != seen.Template:
-		return fmt.Sprintf("%s was changed by %s%s while this deploy was starting. Nothing was sent.", app.Workload, manager(live), at(live.ChangedAt))
-	case live.Paused != seen.Paused:
-		return fmt.Sprintf("%s was paused or resumed while this deploy was starting. Nothing was sent.", app.Workload)
-	}
-	return ""
 }
 
 func (r *run) change(seen Rollout) Change {

@@ -110,6 +110,11 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	if err := s.policy.Allow(req.Actor, auth.Deploy, req.Target.Env); err != nil {
 		return Deploy{}, err
 	}
+	if req.LockTarget {
+		if err := s.policy.Allow(req.Actor, auth.Lock, req.Target.Env); err != nil {
+			return Deploy{}, err
+		}
+	}
 	if d, found, err := s.again(ctx, s.db, req); err != nil || found {
 		return d, err
 	}
@@ -210,6 +215,9 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy, overridden
 			return err
 		}
 		if err := s.vacate(ctx, tx, req, d); err != nil {
+			return err
+		}
+		if err := d.From.doubt(ctx, tx, d.Target); err != nil {
 			return err
 		}
 		switch d.Kind {

@@ -37,8 +37,11 @@ func (s Status) To(next Status) error {
 // Active tells whether the deploy still holds its target.
 func (d Deploy) Active() bool { return !d.Status.IsTerminal() }
 
-// unsent tells whether the deploy ended before anything of it reached the cluster.
-func (d Deploy) unsent() bool { return d.Status == Errored && d.Patched.IsZero() }
+// unsent tells whether the deploy ended before anything of it reached the cluster. One that had begun and was superseded may
+// have sent a patch whose answer it never had.
+func (d Deploy) unsent() bool {
+	return d.Patched.IsZero() && (d.Status == Errored || d.Status == Superseded && d.Started.IsZero())
+}
 
 // CanReturnTo tells whether a rollback may bring back the image of this deploy.
 func (d Deploy) CanReturnTo() bool { return d.Status == Succeeded && len(d.To.Images) > 0 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"time"
 
 	"deployportal/internal/errs"
@@ -102,7 +101,7 @@ func move(ctx context.Context, tx *sqlite.Tx, id int64, next Status, set string,
 	case err != nil:
 		return err
 	case !found:
-		return errs.New(errs.NotFound, "There is no deploy %d.", id)
+		return NoDeploy(id)
 	}
 	if err := now.To(next); err != nil {
 		return err
@@ -120,18 +119,24 @@ func appendEvent(ctx context.Context, tx *sqlite.Tx, id int64, kind EventKind, t
 	case err != nil:
 		return 0, err
 	case !found:
-		return 0, errs.New(errs.NotFound, "There is no deploy %d.", id)
+		return 0, NoDeploy(id)
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO deploy_events (deploy_id, seq, at, kind, text) VALUES (?, ?, ?, ?, ?) -- deploys.appendEvent`,
 		id, seq, tx.Now, kind, text)
 	return seq, err
 }
 
+// NoDeploy is the error for a deploy that is not there, errs.NotFound. A door also gives it for one that somebody may not see, so
+// that nobody learns which there are.
+func NoDeploy(id int64) error {
+	return errs.New(errs.NotFound, "There is no deploy %d. Choose one from the history of its app.", id)
+}
+
 // Get gives one deploy. errs.NotFound when there is none.
 func (s *Service) Get(ctx context.Context, id int64) (Deploy, error) {
 	d, found, err := get(ctx, s.db, `id = ?`, id)
 	if err == nil && !found {
-		return d, errs.New(errs.NotFound, "There is no deploy %d.", id) // word for word what a door says of one that is hidden
+		return d, NoDeploy(id)
 	}
 	if err == nil {
 		d.Smoke, err = smokeOf(ctx, s.db, id)
@@ -190,43 +195,6 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 	}
 	return out, err
 }
-
-// LastGood gives what a rollback goes back to, as seen from deploy d: what ran, healthy, when d was asked for, else the
-// newest earlier image that succeeded or ran healthy; never the image of d itself, or, where d was never sent, of what
-// runs in its place; nor one marked as bad. ok is false when nothing is known.
-func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
-	const page = 50
-	sent, runs := !d.unsent(), d.To
-	if !sent {
-		runs = d.From
-	}
-	if d.Kind == KindRestart && d.Status != Succeeded && sent { // it brought no image: another one would not undo it
-		if mark, err := markOf(ctx, s.db, d.From); err != nil || mark == nil {
-			return ReturnTo{Deploy: d.ID, Before: true}, d.From, err == nil && d.CanReturnBefore(), err
-		}
-	}
-	for candidates := []Deploy{d}; ; {
-		for _, c := range candidates {
-			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, runs) {
-				if mark, err := markOf(ctx, s.db, c.To); err != nil || mark == nil {
-					return ReturnTo{Deploy: c.ID}, c.To, err == nil, err
-				}
-			}
-			if c.CanReturnBefore() && !alike(c.From, runs) {
-				if mark, err := markOf(ctx, s.db, c.From); err != nil || mark == nil {
-					return ReturnTo{Deploy: c.ID, Before: true}, c.From, err == nil, err
-				}
-			}
-		}
-		candidates, err = s.History(ctx, d.Target, candidates[len(candidates)-1].ID, page)
-		if err != nil || len(candidates) == 0 {
-			return back, v, false, err
-		}
-	}
-}
-
-// alike tells whether two versions are the same image, also where no digest is known.
-func alike(a, b Version) bool { return a.Same(b) || maps.Equal(a.Images, b.Images) }
 
 // Ran is what a target ran at one time, as far as the portal knows.
 type Ran struct {

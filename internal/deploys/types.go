@@ -170,7 +170,7 @@ type Deploy struct {
 	From Version // what ran when it was asked for
 	To   Version // what it shall run
 
-	RollbackOf int64 // rollback: the deploy it returns to, or to what ran before it; 0 else
+	RollbackOf int64 // rollback: the deploy it returns to, or to what ran before it; of an automatic one, whose failure it answers; 0 else
 	Replaces   int64 // the running deploy it took the place of; 0 else
 
 	ActorID   string

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"deployportal/internal/auth"
+	"deployportal/internal/deploys"
 	"deployportal/internal/errs"
 	"deployportal/web/static"
 	"deployportal/web/templates"
@@ -151,8 +152,8 @@ func (s *Server) allow(c echo.Context, n need) error {
 		if v.deploy, err = s.Deploys.Get(c.Request().Context(), id); err != nil {
 			return err
 		}
-		if hidden := s.Policy.Allow(v.actor, auth.View, v.deploy.Target.Env); hidden != nil {
-			return errs.Wrap(hidden, errs.NotFound, "There is no deploy %d.", id)
+		if s.Policy.Allow(v.actor, auth.View, v.deploy.Target.Env) != nil {
+			return deploys.NoDeploy(id)
 		}
 		return nil
 	}
