@@ -3,7 +3,6 @@ package browser_test
 import (
 	"context"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -16,19 +15,12 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"deployportal/internal/testenv"
 )
 
 // patience is how long anything may take that is not itself a figure under test: a busy machine is no fault.
 const patience = 90 * time.Second
-
-func chromePath() string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
-}
 
 var chrome struct {
 	sync.Mutex
@@ -45,7 +37,7 @@ func theChrome(t *testing.T) context.Context {
 		return chrome.ctx
 	}
 	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromePath()), chromedp.Headless, chromedp.NoFirstRun, chromedp.DisableGPU,
+		chromedp.ExecPath(testenv.Chromium(t)), chromedp.Headless, chromedp.NoFirstRun, chromedp.DisableGPU,
 		chromedp.WindowSize(1400, 900),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-sync", true),

@@ -43,7 +43,7 @@ var running struct {
 // theDemo starts the demo for the first test that needs it. The first build of Kubernetes on a machine takes minutes.
 func theDemo(t *testing.T) *demo {
 	t.Helper()
-	needChrome(t)
+	testenv.Chromium(t)
 	running.Lock()
 	defer running.Unlock()
 	if running.demo == nil && running.err == nil {
@@ -64,16 +64,6 @@ func theDemo(t *testing.T) *demo {
 		}
 	})
 	return d
-}
-
-func needChrome(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		testenv.Skip(t, "starts a cluster and a browser: run without -short")
-	}
-	if chromePath() == "" {
-		testenv.Skip(t, "no Chromium: apt-get install chromium")
-	}
 }
 
 // demoCommand is what the Makefile's target runs; a test compares the two.

@@ -19,6 +19,7 @@ import (
 	"deployportal/internal/gitea/giteatest"
 	"deployportal/internal/gitea/giteatest/giteareal"
 	"deployportal/internal/kube/kubetest"
+	"deployportal/internal/testenv"
 )
 
 // The requirement is two seconds from the end of a push to the open page. That is a figure of an idle machine, and is
@@ -29,7 +30,7 @@ const shownWithin = 10 * time.Second
 // Gitea's webhook tells the portal, the portal looks and tells the page.
 func TestRealGiteaPushShowsOnTheOpenPage(t *testing.T) {
 	site := giteareal.Need(t)
-	needChrome(t)
+	testenv.Chromium(t)
 	ns := kubetest.Need(t).Namespace(t)
 	org := site.Org(t)
 	shas := org.History(t, "api", "", giteatest.Commit{Message: "Serve"}, giteatest.Commit{Message: "Serve faster"})
