@@ -44,9 +44,9 @@ test: ## Run every test: on a real control plane, real nodes, a real Gitea and i
 	build/build.sh arm64 bin/portal-linux-arm64
 
 .PHONY: bench
-bench: ## Measure on a simulated cluster, and print each figure beside its target
+bench: ## Measure on a simulated cluster and a real Gitea, and print each figure beside its target
 	go build -C devstack -o ../bin/devstack .
-	bin/devstack run -- build/bench.sh
+	bin/devstack run --gitea=real -- build/bench.sh
 
 .PHONY: scenarios
 scenarios: ## Let rollouts fail on real nodes and read what the portal says (root on Linux)

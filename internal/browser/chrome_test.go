@@ -29,7 +29,7 @@ var chrome struct {
 }
 
 // theChrome is one Chromium with an empty profile for all tests.
-func theChrome(t *testing.T) context.Context {
+func theChrome(t testing.TB) context.Context {
 	t.Helper()
 	chrome.Lock()
 	defer chrome.Unlock()
@@ -71,7 +71,7 @@ func stopChrome() {
 }
 
 // newTab opens a tab with cookies of its own on a site. What it complains of fails the test when it ends.
-func newTab(t *testing.T, base string) *tab {
+func newTab(t testing.TB, base string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(theChrome(t), chromedp.WithNewBrowserContext())
 	return watch(t, ctx, cancel, base)
@@ -88,7 +88,7 @@ func (p *tab) another() *tab {
 const onViolation = `addEventListener("securitypolicyviolation", (e) =>
 	violated(e.effectiveDirective + " " + e.blockedURI + " " + e.sourceFile + ":" + e.lineNumber + " " + e.sample))`
 
-func watch(t *testing.T, ctx context.Context, cancel func(), base string) *tab {
+func watch(t testing.TB, ctx context.Context, cancel func(), base string) *tab {
 	t.Helper()
 	p := &tab{t: t, ctx: ctx, base: base}
 	t.Cleanup(func() {

@@ -41,7 +41,7 @@ var running struct {
 }
 
 // theDemo starts the demo for the first test that needs it. The first build of Kubernetes on a machine takes minutes.
-func theDemo(t *testing.T) *demo {
+func theDemo(t testing.TB) *demo {
 	t.Helper()
 	testenv.Chromium(t)
 	running.Lock()
@@ -191,7 +191,7 @@ func processesNaming(word string) (found []string) {
 }
 
 // portalPid is the process that serves now; the demo writes it anew for each portal it starts.
-func (d *demo) portalPid(t *testing.T) int {
+func (d *demo) portalPid(t testing.TB) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(d.state, "demo", "portal.pid"))
 	if err != nil {
