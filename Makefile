@@ -38,14 +38,15 @@ test: ## Run every test: on a real control plane, real nodes, a real Gitea and i
 	bin/devstack run -- go test $(RACE) -timeout 30m -skip '^(TestReal|TestScenarios|TestSoak)' ./...
 	bin/devstack run --gitea=real -- go test $(RACE) -timeout 30m -run '^TestRealGitea' ./internal/gitea/... ./internal/browser
 	build/realnodes.sh go test $(RACE) -timeout 30m -run '^(TestRealNodes|TestScenarios|TestSoak)' ./internal/kube/... ./internal/scenario
-	go -C devstack test -count=1 -timeout 30m ./...
+	go -C devstack test $(RACE) -timeout 30m ./...
+	go -C devstack/workloads/images test $(RACE) ./...
 	build/build.sh amd64 bin/portal-linux-amd64
 	build/build.sh arm64 bin/portal-linux-arm64
 
 .PHONY: bench
-bench: ## Measure on a simulated cluster, and print each figure beside its target
+bench: ## Measure on a simulated cluster and a real Gitea, and print each figure beside its target
 	go build -C devstack -o ../bin/devstack .
-	bin/devstack run -- build/bench.sh
+	bin/devstack run --gitea=real -- build/bench.sh
 
 .PHONY: scenarios
 scenarios: ## Let rollouts fail on real nodes and read what the portal says (root on Linux)

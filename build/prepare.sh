@@ -21,7 +21,7 @@ command -v go >/dev/null 2>&1 || {
 }
 need git git
 need gcc gcc cc
-need chromium chromium chromium-browser google-chrome
+need chromium chromium chromium-browser google-chrome google-chrome-stable
 case $(go env GOHOSTARCH) in
 amd64) need "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" aarch64-linux-gnu-gcc ;;
 arm64) need "gcc-x86-64-linux-gnu libc6-dev-amd64-cross" x86_64-linux-gnu-gcc ;;

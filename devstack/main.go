@@ -33,13 +33,21 @@ options:
   --gitea real|only        a real Gitea with sample data beside the cluster, or without one
 `
 
+// endSignals end devstack in order: Ctrl-C, a polite kill and, except under nohup, a terminal that is closed.
+func endSignals() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{os.Interrupt, syscall.SIGTERM}
+	}
+	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+}
+
 // exitError carries the exit code of the command that run has run.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("command ended with exit code %d", int(e)) }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
 	ctx, cancel := watchGoRun(ctx)
 	defer cancel()

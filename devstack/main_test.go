@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"deployportal/devstack/stack"
 )
@@ -40,6 +43,28 @@ func TestRunGivesTheCommandAClusterAndItsExitCodeBack(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(state, "devstack.json")); !os.IsNotExist(err) {
 		t.Errorf("devstack.json after the end: got %v, want it gone", err)
+	}
+}
+
+// A terminal that is closed sends the signal. Where the test itself runs under nohup, the signal is to stay without effect.
+func TestAClosedTerminalEndsIt(t *testing.T) {
+	under := signal.Ignored(syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(t.Context(), endSignals()...)
+	defer stop()
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := self.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if under {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,13 +19,17 @@ type cgroupMount struct {
 	v2   bool
 }
 
-// cgroupMounts reads the hierarchies from the text of /proc/self/mountinfo.
+// cgroupLeaf is where the processes of a version 2 root are kept while it passes controllers on.
+const cgroupLeaf = cgroupParent + "-others"
+
+// cgroupMounts reads the hierarchies from the text of /proc/self/mountinfo: those that a kubelet uses. What is mounted
+// elsewhere is one of them again.
 func cgroupMounts(mountinfo string) []cgroupMount {
 	var mounts []cgroupMount
 	for lines := bufio.NewScanner(strings.NewReader(mountinfo)); lines.Scan(); {
 		before, after, ok := strings.Cut(lines.Text(), " - ")
 		fields, kind := strings.Fields(before), strings.Fields(after)
-		if !ok || len(fields) < 5 || len(kind) == 0 {
+		if !ok || len(fields) < 5 || len(kind) == 0 || !strings.HasPrefix(fields[4]+"/", "/sys/fs/cgroup/") {
 			continue
 		}
 		switch kind[0] {
@@ -45,22 +50,39 @@ func machineCgroups() ([]cgroupMount, error) {
 	return cgroupMounts(string(text)), nil
 }
 
-// makeCgroups makes a parent for each node's pods in every hierarchy, because the kubelet asks for one that exists.
-func makeCgroups(mounts []cgroupMount, nodes []realNode) error {
+// neededControllers are those without which a kubelet does not start. Where there are hierarchies of version 1 it uses
+// those alone, and nothing has to be passed on.
+func neededControllers(mounts []cgroupMount) []string {
+	if slices.ContainsFunc(mounts, func(m cgroupMount) bool { return !m.v2 }) {
+		return nil
+	}
+	return []string{"cpu", "memory", "pids"}
+}
+
+// makeCgroups makes a parent for each node's pods in every hierarchy, because the kubelet asks for one that exists. A
+// needed controller that they do not get is an error.
+func makeCgroups(mounts []cgroupMount, nodes []realNode, need []string) error {
 	for _, m := range mounts {
 		dirs := []string{filepath.Join(m.path, cgroupParent)}
 		for _, n := range nodes {
 			dirs = append(dirs, filepath.Join(m.path, cgroupParent, n.name))
 		}
-		if m.v2 {
-			passControllersOn(m.path)
+		passOn := m.v2 && len(need) > 0
+		if passOn {
+			if err := passControllersOn(m.path, need); err != nil {
+				return err
+			}
 		}
 		for _, dir := range dirs {
 			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 				return fmt.Errorf("create cgroup: %w", err)
 			}
+			if passOn {
+				if err := passControllersOn(dir, need); err != nil {
+					return err
+				}
+			}
 			if m.v2 {
-				passControllersOn(dir)
 				continue
 			}
 			if err := fillCpuset(dir); err != nil {
@@ -69,18 +91,6 @@ func makeCgroups(mounts []cgroupMount, nodes []realNode) error {
 		}
 	}
 	return nil
-}
-
-// passControllersOn lets the children of a version 2 cgroup use its controllers. One that cannot be passed on is left out:
-// the kubelet names those it misses.
-func passControllersOn(dir string) {
-	controllers, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
-	if err != nil {
-		return
-	}
-	for _, name := range strings.Fields(string(controllers)) {
-		_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+name), 0o644)
-	}
 }
 
 // fillCpuset copies the parent's processors and memory nodes: a new cpuset of version 1 is empty and takes no process.
@@ -101,12 +111,17 @@ func fillCpuset(dir string) error {
 	return nil
 }
 
-// removeCgroups removes everything below our parent. The kernel needs a moment after the last process.
-func removeCgroups(ctx context.Context, mounts []cgroupMount) error {
+// removeCgroups removes everything below our parent, and has the roots of version 2 hold these controllers back again.
+// The kernel needs a moment after the last process.
+func removeCgroups(ctx context.Context, mounts []cgroupMount, controllers []string) error {
 	return pollLast(ctx, 50*time.Millisecond, func() error {
 		var errs []error
 		for _, m := range mounts {
-			errs = append(errs, removeCgroupTree(filepath.Join(m.path, cgroupParent)))
+			err := removeCgroupTree(filepath.Join(m.path, cgroupParent))
+			if err == nil && m.v2 {
+				err = holdBack(m.path, controllers)
+			}
+			errs = append(errs, err)
 		}
 		return errors.Join(errs...)
 	})

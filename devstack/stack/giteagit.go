@@ -64,7 +64,7 @@ var giteaStories = []giteaStory{
 
 // pushHistory pushes a story's commits with git, the last one at end, and gives their SHAs.
 func (g *gitea) pushHistory(ctx context.Context, token string, story giteaStory, end time.Time) ([]string, error) {
-	dir, err := os.MkdirTemp("", "devstack-git-")
+	dir, err := os.MkdirTemp(g.home.dir, "git-")
 	if err != nil {
 		return nil, err
 	}

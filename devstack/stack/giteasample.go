@@ -25,7 +25,8 @@ func (m giteaSample) ensure(ctx context.Context, progress *Progress) (string, er
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	unlock, err := waitLock(ctx, dir+".lock", "Gitea's sample data is being made by another devstack, waiting", progress)
+	// One lock for all sample data beside the binary: whoever holds it knows that nobody else is making any.
+	unlock, err := waitLock(ctx, filepath.Join(filepath.Dir(dir), "sample.lock"), "Gitea's sample data is being made by another devstack, waiting", progress)
 	if err != nil {
 		return "", err
 	}
@@ -54,9 +55,22 @@ func (m giteaSample) key() (string, error) {
 	return hex.EncodeToString(sum.Sum(nil))[:16], nil
 }
 
+// sampleTmp is how the folders begin in which sample data is being made.
+const sampleTmp = "sample-tmp-"
+
+// removeHalfMade removes what makers of sample data that were killed have left, and the homes of their Giteas.
+func removeHalfMade(beside string) {
+	left, _ := filepath.Glob(filepath.Join(beside, sampleTmp+"*")) // the pattern is well formed
+	for _, dir := range left {
+		removeGiteaHome(dir)
+		_ = os.RemoveAll(dir) // what stays takes room and does no harm
+	}
+}
+
 // make fills a Gitea over its API, stops it and keeps its folder.
 func (m giteaSample) make(ctx context.Context, dir string) (err error) {
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), "sample-tmp-")
+	removeHalfMade(filepath.Dir(dir))
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), sampleTmp)
 	if err != nil {
 		return fmt.Errorf("create a folder: %w", err)
 	}

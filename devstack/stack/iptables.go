@@ -5,9 +5,12 @@ import (
 	"strings"
 )
 
-// ownChains are the chains of kube-proxy and of devstack itself. A start refuses a machine on which somebody else's
-// kube-proxy works, so whatever bears these names later is ours.
-var ownChains = regexp.MustCompile(`^(KUBE|DEVSTACK)-`)
+// kubeChains are the chains of kube-proxy and kubelet. A start refuses a machine on which they are somebody else's, so
+// whatever bears these names later is ours.
+var kubeChains = regexp.MustCompile(`^KUBE-`)
+
+// markChains is devstack's own, by which it knows a machine again.
+var markChains = regexp.MustCompile(`^DEVSTACK-`)
 
 // forwardChain lets pods' traffic through where the machine's firewall forwards nothing. The comments of its rules are
 // for a later start, which may see what a devstack that was killed has left: one names the state folder, the other says
@@ -21,13 +24,14 @@ var (
 
 // leftovers is what the rules tell about whoever made them.
 type leftovers struct {
-	foreign bool   // there is a kube-proxy that no devstack has started
+	foreign bool   // there are chains of a Kubernetes that no devstack has started
 	ours    bool   // a devstack was here
 	state   string // its state folder; may be empty
 	before  string // machineRecord.brief; may be empty
 }
 
-// readLeftovers looks through the output of iptables-save.
+// readLeftovers looks through the output of iptables-save, of all families one after the other. Any chain of Kubernetes
+// counts: where kube-proxy has none, because Cilium or nftables does its work, the kubelet still has its own.
 func readLeftovers(saved string) leftovers {
 	var found leftovers
 	kube := false
@@ -39,7 +43,7 @@ func readLeftovers(saved string) leftovers {
 		if m := beforeMarker.FindStringSubmatch(line); m != nil {
 			found.before = m[1]
 		}
-		kube = kube || strings.HasPrefix(line, ":KUBE-SERVICES ")
+		kube = kube || strings.HasPrefix(line, ":") && kubeChains.MatchString(line[1:])
 	}
 	found.foreign = kube && !found.ours
 	return found
@@ -56,9 +60,9 @@ func savedTables(saved string) []string {
 	return tables
 }
 
-// removal turns the output of iptables-save into the input of iptables-restore --noflush that takes our chains out,
-// with every rule that leads to them. Everybody else's rules stay as they are. It is empty when nothing of ours is there.
-func removal(saved string) string {
+// removal turns the output of iptables-save into the input of iptables-restore --noflush that takes these chains out,
+// with every rule that leads to them. All other rules stay as they are. It is empty when none of them is there.
+func removal(saved string, ours *regexp.Regexp) string {
 	var out, rules, chains strings.Builder
 	table := ""
 	for line := range strings.Lines(saved) {
@@ -69,13 +73,13 @@ func removal(saved string) string {
 			rules.Reset()
 			chains.Reset()
 		case strings.HasPrefix(line, ":"):
-			if name, _, _ := strings.Cut(line[1:], " "); ownChains.MatchString(name) {
+			if name, _, _ := strings.Cut(line[1:], " "); ours.MatchString(name) {
 				rules.WriteString("-F " + name + "\n") // all are emptied first, because they lead to each other
 				chains.WriteString("-X " + name + "\n")
 			}
 		case strings.HasPrefix(line, "-A "):
 			fields := strings.Fields(line)
-			if !ownChains.MatchString(fields[1]) && leadsToOurs(fields) {
+			if !ours.MatchString(fields[1]) && leadsTo(ours, fields) {
 				rules.WriteString("-D " + strings.TrimPrefix(line, "-A ") + "\n")
 			}
 		case line == "COMMIT" && rules.Len() > 0:
@@ -85,9 +89,9 @@ func removal(saved string) string {
 	return out.String()
 }
 
-func leadsToOurs(fields []string) bool {
+func leadsTo(ours *regexp.Regexp, fields []string) bool {
 	for i, field := range fields[:len(fields)-1] {
-		if (field == "-j" || field == "-g") && ownChains.MatchString(fields[i+1]) {
+		if (field == "-j" || field == "-g") && ours.MatchString(fields[i+1]) {
 			return true
 		}
 	}

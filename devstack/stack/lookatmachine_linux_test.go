@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,9 +15,31 @@ import (
 // look is what a machine looks like: parts that real nodes touch, each as sorted lines.
 type look map[string]string
 
-// lookAtMachine takes down everything that real nodes could leave behind.
+// lifetimes of an address and a route run down by themselves where a router or DHCP gave them.
+var lifetimes = regexp.MustCompile(` ?(valid_lft|preferred_lft|expires) \S+`)
+
+// runtimes are the names below /run that container runtimes and Kubernetes use. The rest of it changes with every login
+// and timer of a machine.
+var runtimes = regexp.MustCompile(`^/run/(containerd|docker|runc|crun|crio|nri|cni|netns|kube|flannel|xtables|devstack)`)
+
+func ofRuntimes(tree string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(tree) {
+		if runtimes.MatchString(line) {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
+}
+
+// lookAtMachine takes down everything that real nodes could leave behind, while no devstack has any.
 func lookAtMachine(t *testing.T) look {
 	t.Helper()
+	unlock, err := machineLock(t.Context(), NewProgress(os.Stderr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
 	read := func(path string) string {
 		text, _ := os.ReadFile(path)
 		return string(text)
@@ -26,27 +48,12 @@ func lookAtMachine(t *testing.T) look {
 		"processes": nodeProcesses(t),
 		"mounts":    mountsOfInterest(read("/proc/self/mountinfo")),
 		"users":     read("/etc/passwd") + read("/etc/group"),
-		"/run":      tree("/run", 4), "/opt": tree("/opt", 1), "/etc": tree("/etc", 1),
+		"/run":      ofRuntimes(tree("/run", 4)), "/opt": tree("/opt", 1), "/etc": tree("/etc", 1),
 		"/var/lib": tree("/var/lib", 1), "/var/log": tree("/var/log", 1), "/usr/libexec": tree("/usr/libexec", 1),
 		"/usr/sbin": tree("/usr/sbin", 1),
 	}
-	for _, args := range []string{"ip -o link", "ip -o address", "ip route", "ip netns"} {
-		fields := strings.Fields(args)
-		out, err := exec.CommandContext(t.Context(), fields[0], fields[1:]...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", args, err, out)
-		}
-		l[args] = string(out)
-	}
-	cache, err := cacheDir("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tools, err := ensureTools(t.Context(), cache, NewProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"iptables-save", "ip6tables-save", "nft list ruleset"} {
+	tools := machineTools(t)
+	for _, name := range []string{"ip -o link", "ip -o address", "ip route", "ip netns", "iptables-save", "ip6tables-save", "nft list ruleset"} {
 		fields := strings.Fields(name)
 		out, err := tools.run(t.Context(), "", fields[0], fields[1:]...)
 		if err != nil {
@@ -54,7 +61,7 @@ func lookAtMachine(t *testing.T) look {
 		}
 		for line := range strings.Lines(out) {
 			if !strings.HasPrefix(line, "#") { // the date
-				l[name] += line
+				l[name] += lifetimes.ReplaceAllString(line, "")
 			}
 		}
 	}
@@ -77,6 +84,10 @@ func lookAtMachine(t *testing.T) look {
 			if strings.Contains(line, cgroupParent) || strings.Contains(line, "kube") {
 				l["cgroups"] += line
 			}
+		}
+		if m.v2 {
+			passed := strings.Fields(read(filepath.Join(m.path, "cgroup.subtree_control")))
+			l["controllers"] += m.path + " " + strings.Join(passed, " ") + "\n"
 		}
 	}
 	return l
@@ -126,9 +137,6 @@ func tree(root string, depth int) string {
 		if err != nil {
 			return nil // it went while we looked
 		}
-		if path == "/run/mount" {
-			return filepath.SkipDir // anybody's mount command makes it
-		}
 		fmt.Fprintln(&out, path)
 		if rel, err := filepath.Rel(root, path); err == nil && d.IsDir() && rel != "." && strings.Count(rel, "/")+1 >= depth {
 			return filepath.SkipDir
@@ -160,6 +168,17 @@ func (l look) compare(t *testing.T, now look) {
 				t.Errorf("%s: is not there any more: %s", part, line)
 			}
 		}
+	}
+}
+
+func TestTheLookLeavesOutWhatChangesByItself(t *testing.T) {
+	const address = "2: eth0    inet 10.0.2.15/24 scope global dynamic eth0\\       valid_lft 86399sec preferred_lft 14399sec\n"
+	if got, want := lifetimes.ReplaceAllString(address, ""), "2: eth0    inet 10.0.2.15/24 scope global dynamic eth0\\      \n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	const run = "/run/containerd/containerd.sock\n/run/netns/cni-1\n/run/systemd/sessions/4\n/run/user/0\n"
+	if got, want := ofRuntimes(run), "/run/containerd/containerd.sock\n/run/netns/cni-1\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

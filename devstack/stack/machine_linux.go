@@ -2,66 +2,29 @@ package stack
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
 
-// errForeign refuses a machine that somebody else's kube-proxy works on.
-var errForeign = errors.New("this machine's iptables has the rules of another Kubernetes (chain KUBE-SERVICES): real nodes would break it")
-
-// recordName is the file, in the state folder, that says what a start changed on the machine.
-const recordName = "machine.json"
+// errForeign refuses a machine that somebody else's Kubernetes works on.
+var errForeign = errors.New("this machine's iptables has the rules of another Kubernetes (chains KUBE-...): real nodes would break it; " +
+	"where none is used any more, a restart of the machine takes them away")
 
 // machine is what real nodes change outside the state folder. Everything else they do happens inside mount and process
 // namespaces, which go with them.
 type machine struct {
 	tools  tools
 	state  string
+	mounts []cgroupMount
 	record machineRecord
-}
-
-// machineRecord is what undo must know about the time before. It is written before the first change.
-type machineRecord struct {
-	Boot     string              `json:"boot"`     // settings are worth nothing after another boot
-	Settings map[string]string   `json:"settings"` // below /proc/sys
-	Tables   map[string][]string `json:"tables"`   // of iptables and ip6tables
-}
-
-// brief is the record in a form that fits into the comment of a rule: settings in their order, tables of each family.
-func (r machineRecord) brief() string {
-	var settings []string
-	for _, name := range kernelSettings {
-		settings = append(settings, r.Settings[name])
-	}
-	parts := []string{strings.Join(settings, ",")}
-	for _, family := range families {
-		parts = append(parts, strings.Join(r.Tables[family], ","))
-	}
-	return strings.Join(parts, ";")
-}
-
-func recordFromBrief(brief string) machineRecord {
-	r := machineRecord{Boot: bootID(), Settings: map[string]string{}, Tables: map[string][]string{}}
-	parts := strings.Split(brief, ";")
-	for i, value := range strings.Split(parts[0], ",") {
-		if i < len(kernelSettings) && (value == "0" || value == "1") {
-			r.Settings[kernelSettings[i]] = value
-		}
-	}
-	for i, family := range families {
-		if i+1 < len(parts) {
-			r.Tables[family] = strings.FieldsFunc(parts[i+1], func(c rune) bool { return c == ',' })
-		}
-	}
-	return r
 }
 
 // kernelSettings must be on, so that pods reach each other and Services.
@@ -71,55 +34,73 @@ var kernelSettings = []string{
 
 var families = []string{"iptables", "ip6tables"}
 
-// newMachine looks at the machine, takes away what a devstack that was killed has left, and notes how it is then.
-func newMachine(ctx context.Context, t tools, state string) (*machine, error) {
-	m := &machine{tools: t, state: state}
-	saved, err := t.run(ctx, "", "iptables-save")
+// newMachine looks at the machine, takes away what a devstack that was killed has left, and notes how it is then. It
+// refuses a machine of somebody else's Kubernetes and touches nothing there.
+func newMachine(ctx context.Context, t tools, state string, mounts []cgroupMount) (*machine, error) {
+	m := &machine{tools: t, state: state, mounts: mounts}
+	left, err := m.leftover(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if left != nil {
+		if err := left.undo(ctx); err != nil {
+			return nil, fmt.Errorf("clean up after a devstack that was killed: %w", err)
+		}
+	}
+	return m, m.look(ctx)
+}
+
+// leftover is what a devstack that was killed has left on the machine, nil when there is no trace of one. Its mark alone
+// does not say whose the chains of Kubernetes are: another one may have been installed since.
+func (m *machine) leftover(ctx context.Context) (*machine, error) {
+	other, err := livingKubernetes()
+	if err != nil {
+		return nil, err
+	}
+	if other != "" {
+		return nil, fmt.Errorf("this machine runs another Kubernetes (%s): real nodes would break it", other)
+	}
+	saved := ""
+	for _, family := range families {
+		text, err := m.tools.run(ctx, "", family+"-save")
+		if err != nil {
+			return nil, err
+		}
+		saved += text
 	}
 	found := readLeftovers(saved)
 	if found.foreign {
 		return nil, errForeign
 	}
-	leftover := &machine{tools: t, state: found.state}
+	left := &machine{tools: m.tools, state: found.state, mounts: m.mounts}
 	if found.state == "" {
-		leftover.state = state
+		left.state = m.state
 	}
-	if err := leftover.readRecord(); err != nil {
+	if err := left.readRecord(); err != nil {
 		return nil, err
 	}
-	if leftover.record.Boot == "" && found.before != "" { // its folder is gone
-		leftover.record = recordFromBrief(found.before)
+	if left.record.Boot == "" && found.before != "" { // its folder is gone
+		left.record = recordFromBrief(found.before)
 	}
-	if err := leftover.undo(ctx); err != nil {
-		return nil, fmt.Errorf("clean up after a devstack that was killed: %w", err)
+	if !found.ours && left.record.Boot == "" && !m.hasParts() {
+		return nil, nil
 	}
-	return m, m.look(ctx)
+	return left, nil
 }
 
-func (m *machine) recordFile() string { return filepath.Join(m.state, recordName) }
-
-func (m *machine) readRecord() error {
-	text, err := os.ReadFile(m.recordFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// hasParts tells whether there is a device or a cgroup of a devstack's name.
+func (m *machine) hasParts() bool {
+	parts := []string{}
+	for n := 1; n <= realNodeCount; n++ {
+		parts = append(parts, filepath.Join("/sys/class/net", bridgeName(n)))
 	}
-	if err != nil {
-		return fmt.Errorf("read what was changed on the machine: %w", err)
+	for _, mount := range m.mounts {
+		parts = append(parts, filepath.Join(mount.path, cgroupParent), filepath.Join(mount.path, cgroupLeaf))
 	}
-	if err := json.Unmarshal(text, &m.record); err != nil {
-		return fmt.Errorf("decode %s: %w", m.recordFile(), err)
-	}
-	if m.record.Boot != bootID() {
-		m.record = machineRecord{}
-	}
-	return nil
-}
-
-func bootID() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it every boot looks the same
-	return strings.TrimSpace(string(id))
+	return slices.ContainsFunc(parts, func(path string) bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
 }
 
 // look notes the state of the machine and writes it down.
@@ -137,14 +118,10 @@ func (m *machine) look(ctx context.Context) error {
 		}
 		m.record.Tables[family] = savedTables(saved)
 	}
-	text, err := json.MarshalIndent(m.record, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode what is changed on the machine: %w", err)
+	if len(neededControllers(m.mounts)) > 0 {
+		m.record.Controllers = heldBack(m.mounts)
 	}
-	if err := os.WriteFile(m.recordFile(), text, 0o600); err != nil {
-		return fmt.Errorf("write what is changed on the machine: %w", err)
-	}
-	return nil
+	return m.writeRecord()
 }
 
 // prepare makes the nodes' network devices and cgroups.
@@ -152,11 +129,7 @@ func (m *machine) prepare(ctx context.Context, nodes []realNode, pods, services 
 	if err := m.letThrough(ctx, pods); err != nil { // first, for its comments
 		return err
 	}
-	mounts, err := machineCgroups()
-	if err != nil {
-		return err
-	}
-	if err := makeCgroups(mounts, nodes); err != nil {
+	if err := makeCgroups(m.mounts, nodes, neededControllers(m.mounts)); err != nil {
 		return err
 	}
 	// Without the bridge filter a Service does not work between two pods of one node. Where it is a module, it is loaded
@@ -183,7 +156,7 @@ func (m *machine) prepare(ctx context.Context, nodes []realNode, pods, services 
 		}
 	}
 	// Services are reached although this machine may have no other way out; and what no Service answers stays here.
-	_, err = m.tools.run(ctx, "", "ip", "route", "add", services.String(), "dev", nodes[0].bridge)
+	_, err := m.tools.run(ctx, "", "ip", "route", "add", services.String(), "dev", nodes[0].bridge)
 	return err
 }
 
@@ -200,19 +173,18 @@ func (m *machine) letThrough(ctx context.Context, pods netip.Prefix) error {
 	return err
 }
 
-// undo takes everything away again. It works on any part of it, and on nothing at all.
+// undo takes everything away again. It works on any part of it, and on nothing at all. What does not go keeps nothing
+// else from going: each step has a time of its own, and what needs only a command comes before what needs others to end.
+// The mark goes last and stays when something did, so that the next start knows, whatever became of the state folder.
 func (m *machine) undo(ctx context.Context) error {
-	mounts, err := machineCgroups()
-	errs := []error{err, removeCgroups(ctx, mounts), m.removeDevices(ctx)}
-	for _, family := range families {
-		errs = append(errs, m.removeRules(ctx, family))
-	}
-	for name, value := range m.record.Settings {
-		if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0o644); err != nil {
-			errs = append(errs, fmt.Errorf("restore a setting of the machine: %w", err))
-		}
+	var errs []error
+	for _, step := range []func(context.Context) error{m.removeKubeRules, m.restoreSettings, m.removeDevices, m.removeCgroups} {
+		errs = append(errs, within(ctx, step))
 	}
 	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := within(ctx, m.removeMark); err != nil {
 		return err
 	}
 	if err := os.Remove(m.recordFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -221,10 +193,30 @@ func (m *machine) undo(ctx context.Context) error {
 	return nil
 }
 
+func within(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("not done within 20 s"))
+	defer cancel()
+	return step(ctx)
+}
+
+func (m *machine) restoreSettings(context.Context) error {
+	var errs []error
+	for name, value := range m.record.Settings {
+		if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0o644); err != nil {
+			errs = append(errs, fmt.Errorf("restore a setting of the machine: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *machine) removeCgroups(ctx context.Context) error {
+	return removeCgroups(ctx, m.mounts, m.record.Controllers)
+}
+
 // removeDevices deletes the bridges and what hangs on them: a pod's end goes only some time after the pod.
 func (m *machine) removeDevices(ctx context.Context) error {
 	for n := 1; n <= realNodeCount; n++ {
-		bridge := fmt.Sprintf("devstack%d", n)
+		bridge := bridgeName(n)
 		ports, err := os.ReadDir(filepath.Join("/sys/class/net", bridge, "brif"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -253,17 +245,42 @@ func (m *machine) removeDevices(ctx context.Context) error {
 	return nil
 }
 
-// removeRules takes our chains out of iptables, and tables that exist only because of them.
-func (m *machine) removeRules(ctx context.Context, family string) error {
+// removeKubeRules takes the chains of Kubernetes out of iptables.
+func (m *machine) removeKubeRules(ctx context.Context) error {
+	var errs []error
+	for _, family := range families {
+		errs = append(errs, m.removeChains(ctx, family, kubeChains))
+	}
+	return errors.Join(errs...)
+}
+
+func (m *machine) removeChains(ctx context.Context, family string, chains *regexp.Regexp) error {
 	saved, err := m.tools.run(ctx, "", family+"-save")
 	if err != nil {
 		return err
 	}
-	if script := removal(saved); script != "" {
-		if _, err := m.tools.run(ctx, script, family+"-restore", "--noflush"); err != nil {
+	if script := removal(saved, chains); script != "" {
+		_, err = m.tools.run(ctx, script, family+"-restore", "--noflush")
+	}
+	return err
+}
+
+// removeMark takes devstack's own chain out, and then tables that exist only because of us.
+func (m *machine) removeMark(ctx context.Context) error {
+	for _, family := range families {
+		if err := m.removeChains(ctx, family, markChains); err != nil {
 			return err
 		}
 	}
+	for _, family := range families {
+		if err := m.removeTables(ctx, family); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *machine) removeTables(ctx context.Context, family string) error {
 	before, known := m.record.Tables[family]
 	if _, hasNft := m.tools.find("nft"); !known || !hasNft {
 		return nil
@@ -272,7 +289,8 @@ func (m *machine) removeRules(ctx context.Context, family string) error {
 	if err != nil || !strings.Contains(version, "nf_tables") {
 		return err
 	}
-	if saved, err = m.tools.run(ctx, "", family+"-save"); err != nil {
+	saved, err := m.tools.run(ctx, "", family+"-save")
+	if err != nil {
 		return err
 	}
 	kind := map[string]string{"iptables": "ip", "ip6tables": "ip6"}[family]

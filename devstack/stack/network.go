@@ -87,8 +87,10 @@ func newRealNodes(pods netip.Prefix, dir func(name string) string) []realNode {
 		name := fmt.Sprintf("node-%d", n)
 		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{base[0], base[1], byte(n), 0}), 24)
 		nodes = append(nodes, realNode{
-			name: name, bridge: fmt.Sprintf("devstack%d", n), subnet: subnet, ip: subnet.Addr().Next(), dir: dir(name),
+			name: name, bridge: bridgeName(n), subnet: subnet, ip: subnet.Addr().Next(), dir: dir(name),
 		})
 	}
 	return nodes
 }
+
+func bridgeName(n int) string { return fmt.Sprintf("devstack%d", n) }

@@ -44,17 +44,17 @@ func (s *Stack) claimMachine(ctx context.Context, opts Options, plan *plan, part
 		return err
 	}
 	s.undo = unclaim
-	cleanup, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("not done within 20 s"))
-	defer cancel()
-	m, err := newMachine(cleanup, parts.tools, plan.state)
+	mounts, err := machineCgroups()
+	if err != nil {
+		return err
+	}
+	m, err := newMachine(ctx, parts.tools, plan.state, mounts)
 	if err != nil {
 		return err
 	}
 	s.undo = func() {
 		defer unclaim()
-		ctx, cancel := context.WithTimeoutCause(context.Background(), 20*time.Second, errors.New("not done within 20 s"))
-		defer cancel()
-		if err := m.undo(ctx); err != nil {
+		if err := m.undo(context.Background()); err != nil { // each of its steps has an end
 			opts.Progress.Say("devstack could not clean up all of it (the next start with real nodes tries again): %v", err)
 		}
 	}
@@ -71,7 +71,7 @@ func (s *Stack) claimMachine(ctx context.Context, opts Options, plan *plan, part
 		s.nodes = append(s.nodes, n.name)
 	}
 	plan.real, plan.tools = real, parts.tools
-	return m.prepare(cleanup, real.nodes, real.pods, plan.services)
+	return within(ctx, func(ctx context.Context) error { return m.prepare(ctx, real.nodes, real.pods, plan.services) })
 }
 
 // machineLock keeps a second devstack with real nodes away: both would write the same rules of iptables. The lock is a

@@ -33,14 +33,10 @@ func TestRealNodes(t *testing.T) {
 		playParent(t, state)
 		return
 	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	needsRoot(t)
+	other := startContainerd(t)
 	before := lookAtMachine(t)
-	killParent(t)
+	killParent(t, before["processes"])
 
 	started := time.Now()
 	s, err := Start(t.Context(), Options{State: t.TempDir(), Nodes: Real, Progress: NewProgress(os.Stderr)})
@@ -72,6 +68,7 @@ func TestRealNodes(t *testing.T) {
 	s.Close()
 	t.Logf("Close took %v", time.Since(started))
 	before.compare(t, lookAtMachine(t))
+	other.check(t)
 }
 
 // playParent starts real nodes and a pod on them, says so, and waits for its end.
@@ -87,8 +84,8 @@ func playParent(t *testing.T, state string) {
 	select {}
 }
 
-// killParent has another process start real nodes, and kills it.
-func killParent(t *testing.T) {
+// killParent has another process start real nodes, and kills it. It returns when only these processes are left.
+func killParent(t *testing.T, before string) {
 	t.Helper()
 	state := t.TempDir()
 	parent := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRealNodes$", "-test.v")
@@ -115,8 +112,8 @@ func killParent(t *testing.T) {
 	}
 	_ = parent.Wait() // an error by design: it was killed
 	waitFor(t, "every process of the killed devstack to be gone", func(context.Context) error {
-		if left := nodeProcesses(t); left != "" {
-			return fmt.Errorf("still there:\n%s", left)
+		if left := nodeProcesses(t); left != before {
+			return fmt.Errorf("there are:\n%s\nand before there were:\n%s", left, before)
 		}
 		return nil
 	})

@@ -35,11 +35,8 @@ COMMIT
 
 func TestRemovalTakesOursAndLeavesTheRest(t *testing.T) {
 	want := `*filter
--F DEVSTACK-FORWARD
 -F KUBE-FORWARD
--D FORWARD -j DEVSTACK-FORWARD
 -D FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
--X DEVSTACK-FORWARD
 -X KUBE-FORWARD
 COMMIT
 *nat
@@ -48,10 +45,14 @@ COMMIT
 -X KUBE-SERVICES
 COMMIT
 `
-	if got := removal(savedRules); got != want {
+	if got := removal(savedRules, kubeChains); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	if got := removal(""); got != "" {
+	want = "*filter\n-F DEVSTACK-FORWARD\n-D FORWARD -j DEVSTACK-FORWARD\n-X DEVSTACK-FORWARD\nCOMMIT\n"
+	if got := removal(savedRules, markChains); got != want {
+		t.Errorf("the mark: got:\n%s\nwant:\n%s", got, want)
+	}
+	if got := removal("", kubeChains); got != "" {
 		t.Errorf("of nothing: got %q", got)
 	}
 }
@@ -64,6 +65,12 @@ func TestAnotherKubernetesIsRecognised(t *testing.T) {
 	without := strings.ReplaceAll(savedRules, "DEVSTACK-FORWARD", "OTHER")
 	if !readLeftovers(without).foreign {
 		t.Error("another Kubernetes' rules were taken for ours")
+	}
+	// A kubelet has its own chains where kube-proxy has none, and in one family only where the other is not there.
+	for _, chain := range []string{"KUBE-FIREWALL", "KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"} {
+		if !readLeftovers("*mangle\n:INPUT ACCEPT [0:0]\n:" + chain + " - [0:0]\nCOMMIT\n").foreign {
+			t.Errorf("a kubelet with the chain %s was not seen", chain)
+		}
 	}
 	if readLeftovers("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n").foreign {
 		t.Error("a machine without Kubernetes was refused")

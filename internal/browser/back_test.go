@@ -9,7 +9,7 @@ import (
 )
 
 // commitOf is the tag of an app's image whose commit begins with these words.
-func commitOf(t *testing.T, app, subject string) string {
+func commitOf(t testing.TB, app, subject string) string {
 	t.Helper()
 	for _, c := range sample(t)[app].Commits {
 		if strings.HasPrefix(c.Message, subject) {

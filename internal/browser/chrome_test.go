@@ -3,7 +3,6 @@ package browser_test
 import (
 	"context"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -16,19 +15,12 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"deployportal/internal/testenv"
 )
 
 // patience is how long anything may take that is not itself a figure under test: a busy machine is no fault.
 const patience = 90 * time.Second
-
-func chromePath() string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
-}
 
 var chrome struct {
 	sync.Mutex
@@ -37,7 +29,7 @@ var chrome struct {
 }
 
 // theChrome is one Chromium with an empty profile for all tests.
-func theChrome(t *testing.T) context.Context {
+func theChrome(t testing.TB) context.Context {
 	t.Helper()
 	chrome.Lock()
 	defer chrome.Unlock()
@@ -45,7 +37,7 @@ func theChrome(t *testing.T) context.Context {
 		return chrome.ctx
 	}
 	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromePath()), chromedp.Headless, chromedp.NoFirstRun, chromedp.DisableGPU,
+		chromedp.ExecPath(testenv.Chromium(t)), chromedp.Headless, chromedp.NoFirstRun, chromedp.DisableGPU,
 		chromedp.WindowSize(1400, 900),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-sync", true),
@@ -79,7 +71,7 @@ func stopChrome() {
 }
 
 // newTab opens a tab with cookies of its own on a site. What it complains of fails the test when it ends.
-func newTab(t *testing.T, base string) *tab {
+func newTab(t testing.TB, base string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(theChrome(t), chromedp.WithNewBrowserContext())
 	return watch(t, ctx, cancel, base)
@@ -96,7 +88,7 @@ func (p *tab) another() *tab {
 const onViolation = `addEventListener("securitypolicyviolation", (e) =>
 	violated(e.effectiveDirective + " " + e.blockedURI + " " + e.sourceFile + ":" + e.lineNumber + " " + e.sample))`
 
-func watch(t *testing.T, ctx context.Context, cancel func(), base string) *tab {
+func watch(t testing.TB, ctx context.Context, cancel func(), base string) *tab {
 	t.Helper()
 	p := &tab{t: t, ctx: ctx, base: base}
 	t.Cleanup(func() {

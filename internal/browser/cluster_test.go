@@ -11,7 +11,7 @@ import (
 )
 
 // kube asks the cluster itself, past the portal.
-func (d *demo) kube(t *testing.T, into any, args ...string) {
+func (d *demo) kube(t testing.TB, into any, args ...string) {
 	t.Helper()
 	out, err := d.run(append(args, "-n", "honeydue", "-o", "json")...)
 	if err != nil {
@@ -31,7 +31,7 @@ func (d *demo) run(args ...string) ([]byte, error) {
 type pod struct{ UID, Name, Image, ID string }
 
 // pods lists the pods of an app that are not on their way out, by UID.
-func (d *demo) pods(t *testing.T, app string) map[string]pod {
+func (d *demo) pods(t testing.TB, app string) map[string]pod {
 	t.Helper()
 	var list struct {
 		Items []struct {
@@ -60,7 +60,7 @@ func (d *demo) pods(t *testing.T, app string) map[string]pod {
 
 // image is the image string that the Deployment of an app asks for. Where that names no digest, as before the portal's
 // first deploy, the digest that the running pod reports is put behind it.
-func (d *demo) image(t *testing.T, app string) string {
+func (d *demo) image(t testing.TB, app string) string {
 	t.Helper()
 	var w struct {
 		Spec struct {
@@ -84,7 +84,7 @@ func (d *demo) image(t *testing.T, app string) string {
 }
 
 // sample is the registry's and the repositories' content as the demo's own is: equal input makes equal data.
-func sample(t *testing.T) map[string]giteatest.SampleApp {
+func sample(t testing.TB) map[string]giteatest.SampleApp {
 	t.Helper()
 	s := giteatest.New(giteatest.Options{})
 	out := map[string]giteatest.SampleApp{}
@@ -95,7 +95,7 @@ func sample(t *testing.T) map[string]giteatest.SampleApp {
 }
 
 // subjectOf is the first line of the commit behind a tag.
-func subjectOf(t *testing.T, a giteatest.SampleApp, tag string) string {
+func subjectOf(t testing.TB, a giteatest.SampleApp, tag string) string {
 	t.Helper()
 	for _, c := range a.Commits {
 		if c.SHA == tag {

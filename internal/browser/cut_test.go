@@ -22,7 +22,7 @@ type line struct {
 	conns map[net.Conn]struct{}
 }
 
-func newLine(t *testing.T, d *demo) *line {
+func newLine(t testing.TB, d *demo) *line {
 	t.Helper()
 	u, err := url.Parse(d.url)
 	if err != nil {

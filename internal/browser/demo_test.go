@@ -41,9 +41,9 @@ var running struct {
 }
 
 // theDemo starts the demo for the first test that needs it. The first build of Kubernetes on a machine takes minutes.
-func theDemo(t *testing.T) *demo {
+func theDemo(t testing.TB) *demo {
 	t.Helper()
-	needChrome(t)
+	testenv.Chromium(t)
 	running.Lock()
 	defer running.Unlock()
 	if running.demo == nil && running.err == nil {
@@ -64,16 +64,6 @@ func theDemo(t *testing.T) *demo {
 		}
 	})
 	return d
-}
-
-func needChrome(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		testenv.Skip(t, "starts a cluster and a browser: run without -short")
-	}
-	if chromePath() == "" {
-		testenv.Skip(t, "no Chromium: apt-get install chromium")
-	}
 }
 
 // demoCommand is what the Makefile's target runs; a test compares the two.
@@ -201,7 +191,7 @@ func processesNaming(word string) (found []string) {
 }
 
 // portalPid is the process that serves now; the demo writes it anew for each portal it starts.
-func (d *demo) portalPid(t *testing.T) int {
+func (d *demo) portalPid(t testing.TB) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(d.state, "demo", "portal.pid"))
 	if err != nil {

@@ -48,7 +48,7 @@ func (p *tab) idle(app string) {
 }
 
 // another image of an app than the one that runs, of those that start quickly.
-func otherTag(t *testing.T, d *demo, app string) string {
+func otherTag(t testing.TB, d *demo, app string) string {
 	t.Helper()
 	now := d.image(t, app)
 	for _, tag := range sample(t)[app].Tags {

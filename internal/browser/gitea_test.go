@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,57 +20,96 @@ import (
 	"deployportal/internal/gitea/giteatest"
 	"deployportal/internal/gitea/giteatest/giteareal"
 	"deployportal/internal/kube/kubetest"
+	"deployportal/internal/testenv"
 )
 
-// The requirement is two seconds from the end of a push to the open page. That is a figure of an idle machine, and is
-// logged; a run fails only when the image comes so late that it was not the webhook that brought it.
-const shownWithin = 10 * time.Second
+// The requirement is two seconds from the end of a push to the open page. That is a figure of an idle machine, and
+// BenchmarkPush measures it. A test fails when the image comes so late that it was hardly the webhook that brought it.
+const shownWithin = 5 * time.Second
 
 // An image that is pushed to a real Gitea appears on an open page by itself, with its commit's CI state and its place:
 // Gitea's webhook tells the portal, the portal looks and tells the page.
 func TestRealGiteaPushShowsOnTheOpenPage(t *testing.T) {
-	site := giteareal.Need(t)
-	needChrome(t)
-	ns := kubetest.Need(t).Namespace(t)
-	org := site.Org(t)
-	shas := org.History(t, "api", "", giteatest.Commit{Message: "Serve"}, giteatest.Commit{Message: "Serve faster"})
-	org.SetStatus(t, "api", shas[1], giteatest.Status{Context: "ci/test", State: "success"})
-	running := push(t, org, "api", shas[0])
-	ns.Deployment(t, "api", 1, running, kubetest.WithoutProbes())
-
-	d := servePortal(t, ns, org)
-	org.Hook(t, d.url+"/hooks/gitea", hookSecret)
-	p := newTab(t, d.url)
-	p.signIn(d, "/apps/prod/api")
-	p.until("the page is live", `document.querySelector("#live").dataset.state === "ok"`)
-	p.until("the running image is listed", shows(row(shas[0])+" .place", "Running"))
+	o := newOpenPage(t, giteatest.Commit{Message: "Serve"}, giteatest.Commit{Message: "Serve faster"})
+	p, sha := o.p, o.shas[1]
+	o.org.SetStatus(t, "api", sha, giteatest.Status{Context: "ci/test", State: "success"})
 	loads := p.loadCount()
-	get[bool](p, `new MutationObserver(() => { if (!window.shown && document.querySelector(`+quote(row(shas[1]))+`)) window.shown = Date.now() })
-		.observe(document.body, {subtree: true, childList: true}) || true`)
 
 	began := time.Now()
-	push(t, org, "api", shas[1])
-	pushed := time.Now()
-	p.within(shownWithin, "the image that was pushed", `window.shown`)
-	shown := time.UnixMilli(get[int64](p, `window.shown`))
-	told, ok := d.hookTaken(began)
+	pushed, shown := o.push(sha)
+	told, ok := o.d.hookTaken(began)
 	if !ok {
-		t.Errorf("the image is shown, but no webhook has told of it:\n%s", d.out)
+		t.Errorf("the image is shown, but no webhook has told of it:\n%s", o.d.out)
 	}
 	t.Logf("from the end of the push: webhook after %v, shown after %v", told.Sub(pushed).Round(time.Millisecond), shown.Sub(pushed).Round(time.Millisecond))
 
-	p.until("the commit", shows(row(shas[1])+" .what", "Serve faster"))
-	p.until("its CI state", shows(row(shas[1])+" .ci", "CI passed"))
-	p.until("its place", shows(row(shas[1])+" .place", "1 commit ahead"))
+	p.until("the commit", shows(row(sha)+" .what", "Serve faster"))
+	p.until("its CI state", shows(row(sha)+" .ci", "CI passed"))
+	p.until("its place", shows(row(sha)+" .place", "1 commit ahead"))
 	if got := p.loadCount(); got != loads {
 		t.Errorf("the page was loaded %d times, want %d", got, loads)
 	}
 }
 
+// BenchmarkPush measures the time from the end of a push to a real Gitea to the image on an open page.
+func BenchmarkPush(b *testing.B) {
+	const rounds = 7
+	var commits []giteatest.Commit
+	for i := range rounds + 1 {
+		commits = append(commits, giteatest.Commit{Message: fmt.Sprintf("Change %d", i)})
+	}
+	o := newOpenPage(b, commits...)
+	var took []time.Duration
+	for _, sha := range o.shas[1:] {
+		pushed, shown := o.push(sha)
+		took = append(took, shown.Sub(pushed))
+	}
+	b.ReportMetric(slices.Max(took).Seconds(), "push-to-page-max-s")
+	b.ReportMetric(2, "target-push-to-page-max-s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// openPage is an app's page that is open in a browser while images are pushed; the first commit's runs.
+type openPage struct {
+	d    *demo
+	p    *tab
+	org  *giteareal.Org
+	shas []string
+}
+
+func newOpenPage(t testing.TB, commits ...giteatest.Commit) *openPage {
+	t.Helper()
+	site := giteareal.Need(t)
+	testenv.Chromium(t)
+	ns := kubetest.Need(t).Namespace(t)
+	o := &openPage{org: site.Org(t)}
+	o.shas = o.org.History(t, "api", "", commits...)
+	ns.Deployment(t, "api", 1, push(t, o.org, "api", o.shas[0]), kubetest.WithoutProbes())
+	o.d = servePortal(t, ns, o.org)
+	o.org.Hook(t, o.d.url+"/hooks/gitea", hookSecret)
+	o.p = newTab(t, o.d.url)
+	o.p.signIn(o.d, "/apps/prod/api")
+	o.p.until("the page is live", `document.querySelector("#live").dataset.state === "ok"`)
+	o.p.until("the running image is listed", shows(row(o.shas[0])+" .place", "Running"))
+	return o
+}
+
+// push pushes an image and gives the times of the push's end and of the image on the page.
+func (o *openPage) push(sha string) (pushed, shown time.Time) {
+	o.p.t.Helper()
+	get[bool](o.p, `(window.shown = 0, new MutationObserver((_, self) => {
+		if (document.querySelector(`+quote(row(sha))+`)) { window.shown = Date.now(); self.disconnect() }
+	}).observe(document.body, {subtree: true, childList: true})) || true`)
+	push(o.p.t, o.org, "api", sha)
+	pushed = time.Now()
+	o.p.within(shownWithin, "the image that was pushed", `window.shown`)
+	return pushed, time.UnixMilli(get[int64](o.p, `window.shown`))
+}
+
 const hookSecret = "a secret of this test"
 
 // push pushes an image of random content and gives its image string.
-func push(t *testing.T, org *giteareal.Org, image, tag string) string {
+func push(t testing.TB, org *giteareal.Org, image, tag string) string {
 	t.Helper()
 	index, err := random.Index(64, 1, 2)
 	if err != nil {
@@ -93,7 +133,7 @@ func push(t *testing.T, org *giteareal.Org, image, tag string) string {
 var servingLine = regexp.MustCompile(`msg=serving addr=(\S+)`)
 
 // servePortal builds the portal and runs it on a namespace and a real Gitea's organisation, with an account.
-func servePortal(t *testing.T, ns *kubetest.Namespace, org *giteareal.Org) *demo {
+func servePortal(t testing.TB, ns *kubetest.Namespace, org *giteareal.Org) *demo {
 	t.Helper()
 	dir := t.TempDir()
 	file := func(name, text string) string {

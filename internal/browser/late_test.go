@@ -19,7 +19,7 @@ func TestPageGoesLiveWhateverScriptIsLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	// behind opens the board through what does something to a script beforehand; pass: the script still comes.
-	behind := func(t *testing.T, script string, pass func(*http.Request) bool) *tab {
+	behind := func(t testing.TB, script string, pass func(*http.Request) bool) *tab {
 		proxy := httputil.NewSingleHostReverseProxy(to)
 		proxy.FlushInterval = -1 // a stream must not wait for a full buffer
 		site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,7 @@ import (
 )
 
 // do runs kubectl as the administrator does, past the portal.
-func (d *demo) do(t *testing.T, args ...string) {
+func (d *demo) do(t testing.TB, args ...string) {
 	t.Helper()
 	out, err := d.run(append(args, "-n", "honeydue")...)
 	if err != nil {

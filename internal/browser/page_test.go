@@ -18,7 +18,7 @@ import (
 
 // tab is one open page and what the browser has said of it.
 type tab struct {
-	t    *testing.T
+	t    testing.TB
 	ctx  context.Context
 	base string
 

@@ -16,7 +16,7 @@ import (
 // A collector that hears nothing would let every page pass. This one hears a page that breaks its policy three ways,
 // logs an error and throws.
 func TestComplaintsAreHeard(t *testing.T) {
-	needChrome(t)
+	testenv.Chromium(t)
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
 			http.NotFound(w, r)

@@ -109,7 +109,7 @@ func TestFirstAccount(t *testing.T) {
 }
 
 // serve runs a portal until the test ends and gives its address.
-func serve(t *testing.T, cmd *exec.Cmd) string {
+func serve(t testing.TB, cmd *exec.Cmd) string {
 	t.Helper()
 	out := &output{news: make(chan struct{}, 1)}
 	cmd.Stdout, cmd.Stderr = out, out

@@ -65,7 +65,7 @@ func TestShots(t *testing.T) {
 }
 
 // beside puts two pictures next to each other.
-func beside(t *testing.T, name, left, right string) {
+func beside(t testing.TB, name, left, right string) {
 	t.Helper()
 	const gap = 40
 	a, b := readShot(t, left), readShot(t, right)
@@ -76,7 +76,7 @@ func beside(t *testing.T, name, left, right string) {
 	writeShot(t, name, out)
 }
 
-func readShot(t *testing.T, name string) image.Image {
+func readShot(t testing.TB, name string) image.Image {
 	t.Helper()
 	f, err := os.Open(filepath.Join(*shots, name+".png"))
 	if err != nil {
@@ -91,7 +91,7 @@ func readShot(t *testing.T, name string) image.Image {
 }
 
 // writeShot writes a picture in the 256 colours that are most used in it: these pages have few, and files stay small.
-func writeShot(t *testing.T, name string, img image.Image) {
+func writeShot(t testing.TB, name string, img image.Image) {
 	t.Helper()
 	box := img.Bounds()
 	src := image.NewRGBA(box)

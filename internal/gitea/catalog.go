@@ -28,6 +28,7 @@ type listing struct {
 	list  deploys.List
 	mark  mark
 	tried time.Time // when the newest try ended
+	begun int       // tries so far
 }
 
 // view gives a copy whose slice the caller may keep.
@@ -71,6 +72,23 @@ func (c *Client) Cached(app deploys.App) deploys.List {
 // share one try. It costs one call when nothing has changed. It fails as Images does.
 func (c *Client) Refresh(ctx context.Context, app deploys.App) deploys.List {
 	return c.wait(ctx, app, c.listing(keyOf(app)), nil)
+}
+
+// refreshAfter is Refresh with a try that began after the call: one that was under way may have read before what the
+// caller knows of, so the one after it counts.
+func (c *Client) refreshAfter(ctx context.Context, app deploys.App) {
+	l := c.listing(keyOf(app))
+	before := l.tries()
+	c.wait(ctx, app, l, nil)
+	if l.tries() == before && ctx.Err() == nil && !c.leftAlone() {
+		c.wait(ctx, app, l, nil)
+	}
+}
+
+func (l *listing) tries() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.begun
 }
 
 // wait joins or begins a try and gives what there is when it ends, when late rings or when ctx ends.
@@ -125,6 +143,7 @@ func (c *Client) anyListOf(repository string) deploys.List {
 func (c *Client) refresh(ctx context.Context, key listKey, l *listing) {
 	l.mu.Lock()
 	old, oldMark := l.list, l.mark
+	l.begun++
 	l.mu.Unlock()
 
 	next, nextMark := c.fetch(ctx, key, old, oldMark)

@@ -191,8 +191,7 @@ func (h *Hook) Run(ctx context.Context) {
 	}
 }
 
-// refresh asks for every list of an image. One that a poll is just reading is not read twice: should that reading
-// have begun before the push, the next poll tells.
+// refresh asks for every list of an image.
 func (h *Hook) refresh(ctx context.Context, repository string) {
 	if h.client.leftAlone() {
 		return
@@ -204,6 +203,6 @@ func (h *Hook) refresh(ctx context.Context, repository string) {
 		}
 	}
 	for _, a := range distinct(users) {
-		h.client.Refresh(ctx, a) // it logs its faults and rings the bell
+		h.client.refreshAfter(ctx, a) // it logs its faults and rings the bell
 	}
 }

@@ -24,7 +24,7 @@ type finding struct {
 	what  string
 }
 
-var rules = slices.Concat(importRules, sourceRules, templateRules, fileRules)
+var rules = slices.Concat(importRules, sourceRules, templateRules, fileRules, makefileRules)
 
 func TestPolicy(t *testing.T) {
 	m := load(t, filepath.Join("..", ".."))

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -33,10 +32,7 @@ func run[T any](t *testing.T, ctx context.Context, what string, a chromedp.Actio
 // A real browser keeps the cookie it is given, on each name of its own machine and elsewhere, and follows a deploy to
 // its end without a word of complaint about the content policy.
 func TestInChromium(t *testing.T) {
-	bin, err := exec.LookPath("chromium")
-	if err != nil {
-		testenv.Skip(t, "it needs Chromium (Debian: apt-get install chromium)")
-	}
+	bin := testenv.Chromium(t)
 	var p *portal
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -55,7 +51,7 @@ func TestInChromium(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var complaints []string
-	err = chromedp.Listen(ctx, func(e any) {
+	err := chromedp.Listen(ctx, func(e any) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch e := e.(type) {

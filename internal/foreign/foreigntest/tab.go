@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -57,13 +56,7 @@ const patience = 90 * time.Second
 // skipped. Nothing the browser does leaves the machine.
 func Watch(t testing.TB, origin string) *Tab {
 	t.Helper()
-	if testing.Short() {
-		testenv.Skip(t, "starts a browser: run without -short")
-	}
-	bin, err := exec.LookPath("chromium")
-	if err != nil {
-		testenv.Skip(t, "no Chromium: apt-get install chromium")
-	}
+	bin := testenv.Chromium(t)
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(bin),
 		chromedp.Flag("disable-dev-shm-usage", true), // small in many containers
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"))

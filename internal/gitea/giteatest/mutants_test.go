@@ -3,6 +3,7 @@ package giteatest_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -66,7 +67,14 @@ var mutants = []mutant{
 		return rows
 	})},
 	{name: "old digest alive", caught: "old digest is gone", web: remembered()},
-	{name: "id kept", caught: "overwritten tag is a new row", web: firstIDs()},
+	{name: "id kept", caught: "overwritten tag is a new row", web: firstSeen("id")},
+	{name: "created_at kept", caught: "overwritten tag is a new row", web: firstSeen("created_at")},
+	{name: "overwritten tag stays in its place", caught: "overwritten tag is a new row", web: list(func(rows []map[string]any) []map[string]any {
+		if i := slices.IndexFunc(rows, func(r map[string]any) bool { return r["version"] == "abc1234" }); i == 0 {
+			rows = append(rows[1:], rows[0])
+		}
+		return rows
+	})},
 	{name: "one event a push", caught: "one event a manifest", relay: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !isPart(versionOf(r)) {
@@ -75,13 +83,12 @@ var mutants = []mutant{
 		})
 	}},
 	{name: "tag's event first", caught: "events of parts come first", relay: tagFirst},
-	{name: "events with a repository", caught: "events name no repository", relay: func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			r.Body = io.NopCloser(bytes.NewReader(bytes.Replace(body, []byte(`"repository": null`), []byte(`"repository": {"id": 1}`), 1)))
-			next.ServeHTTP(w, r)
-		})
-	}},
+	{name: "events with a repository", caught: "events name no repository", relay: events(func(v map[string]any) {
+		v["repository"] = map[string]any{"id": 1}
+	})},
+	{name: "events with a package's repository", caught: "events name no repository", relay: events(func(v map[string]any) {
+		v["package"].(map[string]any)["repository"] = map[string]any{"id": 1}
+	})},
 	{name: "signature of something else", caught: "events are signed", relay: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
@@ -103,6 +110,24 @@ var mutants = []mutant{
 	{name: "no status is an empty list", caught: "no status is pending", web: object("/status$", func(v map[string]any) {
 		if v["statuses"] == nil {
 			v["statuses"] = []any{}
+		}
+	})},
+	{name: "no status is counted", caught: "no status is pending", web: object("/status$", func(v map[string]any) {
+		if v["statuses"] == nil {
+			v["total_count"] = 1
+		}
+	})},
+	{name: "groups missing in the ID token", caught: "people and their groups", web: object("/access_token$", func(v map[string]any) {
+		token, _ := v["id_token"].(string)
+		part := strings.Split(token, ".")
+		if len(part) != 3 {
+			return
+		}
+		text, _ := base64.RawURLEncoding.DecodeString(part[1])
+		var claims map[string]any
+		if json.Unmarshal(text, &claims) == nil {
+			delete(claims, "groups")
+			v["id_token"] = part[0] + "." + base64.RawURLEncoding.EncodeToString(mustJSON(claims)) + "." + part[2]
 		}
 	})},
 	{name: "groups missing", caught: "people and their groups", web: object("/userinfo$", func(v map[string]any) { delete(v, "groups") })},

@@ -156,22 +156,38 @@ func remembered() giteatest.Interceptor {
 	}
 }
 
-// firstIDs keeps the id that a version had when it was first listed.
-func firstIDs() giteatest.Interceptor {
+// firstSeen keeps what a field of a version was when it was first listed.
+func firstSeen(field string) giteatest.Interceptor {
 	var mu sync.Mutex
-	ids := map[any]any{}
+	seen := map[any]any{}
 	return list(func(rows []map[string]any) []map[string]any {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, row := range rows {
 			key := row["name"].(string) + ":" + row["version"].(string)
-			if ids[key] == nil {
-				ids[key] = row["id"]
+			if seen[key] == nil {
+				seen[key] = row[field]
 			}
-			row["id"] = ids[key]
+			row[field] = seen[key]
 		}
 		return rows
 	})
+}
+
+// events changes events on their way, and signs nothing anew.
+func events(f func(v map[string]any)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body) // a cut one is no JSON
+			var v map[string]any
+			if json.Unmarshal(body, &v) == nil {
+				f(v)
+				body, _ = json.MarshalIndent(v, "", "  ") // it was JSON before
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			next.ServeHTTP(w, r)
+		})
+	}
 }
 
 // caseKept lists tags as they were pushed.

@@ -3,6 +3,7 @@ package conformance
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -171,14 +172,29 @@ func (p *probe) oldDigest(t T) {
 	p.v2(t, http.MethodHead, "moved/manifests/"+old).want(t, http.StatusNotFound)
 }
 
-// newRow: an overwritten tag has a new id and is not older.
+// newRow: an overwritten tag has a new id and the time of the push that overwrote it, and is first in the list again.
 func (p *probe) newRow(t T) {
 	p.push(t, "rows", "abc1234", randomImage(t))
 	before := p.row(t, "rows", "abc1234")
+	// Times are told to the second: other pushes pass the time until one is later than the first.
+	late := time.Now().Add(patience)
+	for i := 0; ; i++ {
+		tag := fmt.Sprintf("%07d", i)
+		p.push(t, "rows", tag, randomImage(t))
+		if p.row(t, "rows", tag).CreatedAt.After(before.CreatedAt) {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatalf("%d pushes in %v are all of %s", i+1, patience, before.CreatedAt)
+		}
+	}
 	p.push(t, "rows", "abc1234", randomImage(t))
 	after := p.row(t, "rows", "abc1234")
-	if after.ID <= before.ID || after.CreatedAt.Before(before.CreatedAt) {
-		t.Errorf("row %d of %s became %d of %s, want a higher id and not an older time", before.ID, before.CreatedAt, after.ID, after.CreatedAt)
+	if after.ID <= before.ID || !after.CreatedAt.After(before.CreatedAt) {
+		t.Errorf("row %d of %s became %d of %s, want a higher id and a later time", before.ID, before.CreatedAt, after.ID, after.CreatedAt)
+	}
+	if rows, _ := p.rows(t, "rows", ""); rows[0].Version != "abc1234" {
+		t.Errorf("%s is first in the list, want the tag that was overwritten last", rows[0].Version)
 	}
 }
 
