@@ -9,7 +9,7 @@ shift 2
 
 code=0
 {
-	go test -race -count=1 -timeout 60m -v -run "^$test\$" ./internal/story "$@" 2>&1 || code=$?
+	go test -race -count=1 -timeout 40m -v -run "^$test\$" ./internal/story "$@" 2>&1 || code=$?
 	echo "$code" >"bin/$name.code"
 } | tee "bin/$name.txt" | grep -v 'level=INFO'
 grep "^$name: " "bin/$name.txt" | tail -n 1

@@ -65,6 +65,8 @@ func meddled() []scenario {
 			sentence: says(`^Container api of ` + pod + ` was given the image \S+:` + good + `@sha256:\w{7} instead of \S+:` + next + `@sha256:\w{7}, by an admission webhook perhaps\.$`)},
 		{key: "set-image", name: "kubectl set image while it rolls out", within: 30 * time.Second, next: slow, after: setImage,
 			status: "Superseded", sentence: says(`^api was changed by kubectl-set at \d\d:\d\d:\d\d UTC\.$`)},
+		{key: "undo", name: "kubectl rollout undo while it rolls out", within: 30 * time.Second, next: slow, after: undo,
+			status: "Superseded", sentence: says(`^api was changed by kubectl at \d\d:\d\d:\d\d UTC\.$`)},
 		{key: "rollback", name: "rolled back while it hangs", keeps: true, within: 20 * time.Second, next: image("STATUS", "/api/health=503"),
 			after: rollBackNow, status: "Superseded", sentence: says(`^Replaced by a rollback of ana\.$`)},
 	}

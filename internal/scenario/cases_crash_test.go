@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,6 +82,14 @@ func rollBack(st *stage) {
 	if after := st.pods(); !subset(st.before, after) || len(after) != len(st.before) {
 		st.t.Errorf("pods %v served before, %v after the rollback", st.before, after)
 	}
+}
+
+// rollBackOnStale goes back at once after a failure by the deadline, when the condition that says so stands.
+func rollBackOnStale(st *stage) {
+	if !slices.ContainsFunc(st.live().Status.Conditions, func(c appsv1.DeploymentCondition) bool { return c.Reason == "ProgressDeadlineExceeded" }) {
+		st.t.Errorf("the deadline's condition does not stand: %+v", st.live().Status.Conditions)
+	}
+	rollBack(st)
 }
 
 // commits gives the app a history without migrations: only then does the portal roll back by itself.

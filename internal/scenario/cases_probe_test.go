@@ -32,7 +32,7 @@ func probes() []scenario {
 			sentence: says(`^Container api of ` + pod + ` was killed by its liveness probe after all pods were ready, within the 10 s in which they must stay well: GET / on port 8000 gave HTTP 500, at least \d+ times\.$`)},
 		{key: "never-ready", name: "readiness never passes (deadline 20 s)", keeps: true, named: 25 * time.Second, within: 25 * time.Second,
 			next: image("STATUS", "/api/health=503"), template: short, status: "Failed", title: "Never ready",
-			sentence: says(`^No progress for 20 s\. Container api of ` + pod + ` runs, but is not ready: GET /api/health on port 8000 gave HTTP 503, at least \d+ times\.$`)},
+			sentence: says(`^No progress for 20 s\. Container api of ` + pod + ` runs, but is not ready: GET /api/health on port 8000 gave HTTP 503, at least \d+ times\.$`), then: rollBackOnStale},
 	}
 }
 

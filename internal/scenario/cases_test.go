@@ -35,7 +35,7 @@ const (
 
 func scenarios() []scenario {
 	var all []scenario
-	for _, group := range [][]scenario{wellDone(), images(), configuration(), crashes(), probes(), placed(), meddled(), smoked()} {
+	for _, group := range [][]scenario{wellDone(), images(), configuration(), crashes(), probes(), placed(), meddled(), smoked(), sample(), away()} {
 		all = append(all, group...)
 	}
 	return all

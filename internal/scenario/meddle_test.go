@@ -81,6 +81,13 @@ func setImage(st *stage) {
 	st.ns.WaitDeployment(st.t, "api", "available", kubetest.Available)
 }
 
+// undo takes the deploy back beside the portal.
+func undo(st *stage) {
+	st.rolling()
+	st.kubectl("rollout", "undo", "deployment/api")
+	st.ns.WaitDeployment(st.t, "api", "available", kubetest.Available)
+}
+
 // askAgain has the controller try again to make its pods. After each refusal it waits twice as long, and with bad luck for
 // minutes. The first touch comes when nothing has moved for longer than a refusal is given that nothing follows.
 func askAgain(st *stage) {

@@ -24,6 +24,7 @@ type scenario struct {
 	containers []string                        // more that the deploy sets the image of
 	smoke      func(w *world, port int) string // the app's smoke probes, as they are configured; port is its own on every node
 	goesBack   bool                            // the portal answers a failure with a rollback
+	apart      bool                            // it has a portal of its own, since something is done to it
 	template   func(*appsv1.Deployment, *corev1.PodSpec)
 	before     func(*stage) // before the Deployment is made
 	ready      func(*stage) // when the good image serves, before the click

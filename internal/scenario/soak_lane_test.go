@@ -135,15 +135,27 @@ func (l *lane) ask(path string) (id int64, clicked time.Time) {
 		if status != "Errored" || l.w.portal.killed() == killed {
 			return id, clicked
 		}
-		l.count.mu.Lock()
-		l.count.repeat++
-		l.count.mu.Unlock()
+		l.askedInVain(id)
 		if strings.Contains(path, "replaces=") { // that one is over
 			path = l.url() + "/confirm?rollback_to=last"
 		}
 	}
 	l.t.Fatalf("%s: no deploy begins", path)
 	return 0, time.Time{}
+}
+
+// notSent are what a portal says that was killed before its patch landed.
+var notSent = says(`^(The portal stopped before applying|The portal (stopped while|lost sight of) this deploy (while it )?was being sent, and the cluster never got it)\. `)
+
+// askedInVain counts a deploy that a kill ended, and looks whether that is true: it says so, and its patch is not there.
+func (l *lane) askedInVain(id int64) {
+	sentence, live := l.page(id).text("#deploy-why"), l.live().Annotations["deploy-portal/deploy-id"]
+	l.count.mu.Lock()
+	defer l.count.mu.Unlock()
+	l.count.repeat++
+	if live == fmt.Sprint(id) || !notSent.MatchString(sentence) {
+		l.count.wrong = append(l.count.wrong, fmt.Sprintf("after a kill: deploy %d is errored, the Deployment has the mark of %s: %s", id, live, sentence))
+	}
 }
 
 func (l *lane) verdict(id int64, clicked time.Time) result {

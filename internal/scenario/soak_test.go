@@ -28,6 +28,7 @@ func TestSoak(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
+	fmt.Printf("soak: -seed=%d\n", seed)
 	began, w := time.Now(), newWorld(t)
 	s := newSoak(t, w, "lane", plan(seed, soakLanes, (*soakRollouts+soakLanes-1)/soakLanes, kinds()), nil)
 	stop := s.w.portal.killNowAndThen(t, time.Minute)

@@ -39,14 +39,25 @@ func TestScenarios(t *testing.T) {
 	}
 	w.push(t, images)
 	binary, database := build(t, nil)
-	w.portal = w.serve(t, binary, database, all)
+	accounts, err := os.ReadFile(database) // before anybody writes to it
+	if err != nil {
+		t.Fatal(err)
+	}
+	together := slices.DeleteFunc(slices.Clone(all), func(s scenario) bool { return s.apart })
+	if len(together) > 0 {
+		w.portal = w.serve(t, binary, database, together)
+	}
 	var mu sync.Mutex
 	results := map[string]result{}
 	t.Run("all", func(t *testing.T) {
 		for _, s := range all {
 			t.Run(s.key, func(t *testing.T) {
 				t.Parallel()
-				r := w.play(t, s)
+				at := w
+				if s.apart {
+					at = w.apart(t, binary, accounts, s)
+				}
+				r := at.play(t, s)
 				mu.Lock()
 				defer mu.Unlock()
 				results[s.key] = r

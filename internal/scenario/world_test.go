@@ -9,10 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"deployportal/internal/gitea/giteatest"
 	"deployportal/internal/kube/kubetest"
@@ -41,6 +44,7 @@ type world struct {
 	pushed  map[string]kubetest.Pushed // by "key:tag"
 	command []string                   // kubectl
 	slots   chan struct{}              // how many scenarios roll out at a time
+	line    *toxiproxy.Proxy           // between the portal and the API server; nil: nothing
 }
 
 // newWorld finds the cluster and starts a registry.
@@ -77,6 +81,9 @@ func (w *world) serve(t *testing.T, binary, database string, all []scenario) *po
 		w.spaces[key] = ns
 		if kubeconfig == "" {
 			kubeconfig = ns.PortalKubeconfig // one ServiceAccount has its rights in every namespace
+			if s.apart {
+				kubeconfig = w.detour(t, kubeconfig)
+			}
 			w.network = networkOf(t, ns)
 		}
 		smoke, auto := "", "hold"
@@ -104,6 +111,42 @@ environments:
 		}
 	}
 	return serve(t, binary, config)
+}
+
+// apart gives a world of the same cluster and registry whose portal has one scenario alone.
+func (w *world) apart(t *testing.T, binary string, accounts []byte, s scenario) *world {
+	t.Helper()
+	own := *w
+	own.spaces = map[string]*kubetest.Namespace{}
+	database := filepath.Join(t.TempDir(), "portal.db")
+	if err := os.WriteFile(database, accounts, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own.portal = own.serve(t, binary, database, []scenario{s})
+	return &own
+}
+
+// detour puts a line that can be cut between a portal and the API server, and gives the kubeconfig that leads over it.
+func (w *world) detour(t *testing.T, kubeconfig string) string {
+	t.Helper()
+	cfg, err := clientcmd.LoadFromFile(kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cfg.Clusters {
+		server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+		w.line = toxiproxy.NewProxy(server, "cluster", "127.0.0.1:0", strings.TrimPrefix(c.Server, "https://"))
+		if err := w.line.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.line.Stop)
+		c.Server = "https://" + w.line.Listen
+	}
+	path := filepath.Join(t.TempDir(), "line.kubeconfig")
+	if err := clientcmd.WriteToFile(*cfg, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // networkOf is where the pods of one node are, without the last number: nodes have a network of 256 addresses each.

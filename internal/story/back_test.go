@@ -18,15 +18,17 @@ func answered(files ...string) func(*world) {
 	return func(w *world) {
 		probes(0)(w)
 		w.failure = "rollback"
-		commit := func(tag string) giteatest.Commit {
-			return giteatest.Commit{SHA: tag + strings.Repeat("0", 40-len(tag)), Message: "Commit " + tag, Author: "ana"}
-		}
-		bad := commit(crashes)
+		bad := commitOf(crashes)
 		for _, path := range files {
 			bad.Files = append(bad.Files, giteatest.File{Path: path, Status: "added"})
 		}
-		w.gitea.AddRepo("acme", "api", commit(v1), commit(v2), bad)
+		w.gitea.AddRepo("acme", "api", commitOf(v1), commitOf(v2), bad)
 	}
+}
+
+// commitOf is the commit that a tag names.
+func commitOf(tag string) giteatest.Commit {
+	return giteatest.Commit{SHA: tag + strings.Repeat("0", 40-len(tag)), Message: "Commit " + tag, Author: "ana"}
 }
 
 const crashed = " ended with exit code 2 and was started again "

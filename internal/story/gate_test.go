@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -33,13 +34,15 @@ type gate struct {
 	server *httptest.Server
 	shut   atomic.Bool
 
-	mu      sync.Mutex
-	calls   []*call
-	holds   []*hold
-	arrives func(call) // called with each patch before it goes on; nil: nobody asks
+	mu       sync.Mutex
+	calls    []*call
+	answered int // patches
+	holds    []*hold
+	arrives  func(call) // called with each patch before it goes on; nil: nobody asks
 
 	front  string       // what the portal knows as the gate's address; empty: the gate's own
 	answer atomic.Value // func(*http.Request) int: a status in the API server's place; 0: let it answer
+	expire atomic.Bool  // watches begin, and end with the event that says that they go back too far
 	logs   string       // what every container's log is instead of its own; empty: its own
 }
 
@@ -47,6 +50,7 @@ type gate struct {
 type call struct {
 	method, path, query, body string
 	code                      int // of the API server's answer to a patch; 0: none yet
+	nth                       int // of the patches that it answered; one of an object is answered before the next can be accepted
 }
 
 // hold stops the first request that matches, once. What it holds goes on with pass or is lost with drop, whether or not
@@ -149,6 +153,11 @@ func (g *gate) handler(proxy http.Handler) http.HandlerFunc {
 			refuse(w, answer(r))
 			return
 		}
+		if g.expire.Load() && r.URL.Query().Has("watch") {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(map[string]any{"type": watch.Error, "object": statusOf(http.StatusGone)}) // who asked may be gone
+			return
+		}
 		if logs := g.said(); logs != "" && strings.HasSuffix(r.URL.Path, "/log") {
 			_, _ = io.WriteString(w, logs)
 			return
@@ -169,7 +178,8 @@ func (g *gate) handler(proxy http.Handler) http.HandlerFunc {
 			// The request's own context ends with the process that sent it, so it is not the one that counts.
 			proxy.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
 			g.mu.Lock()
-			c.code = answer.Code
+			g.answered++
+			c.code, c.nth = answer.Code, g.answered
 			g.mu.Unlock()
 			close(h.through)
 			return answer
@@ -192,14 +202,18 @@ func (g *gate) said() string {
 
 // refuse answers as an API server does that has too much to do (429) or cannot go back so far (410).
 func refuse(w http.ResponseWriter, code int) {
-	reason := map[int]metav1.StatusReason{http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusGone: metav1.StatusReasonExpired}[code]
 	w.Header().Set("Content-Type", "application/json")
 	if code == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
-		Reason: reason, Code: int32(code), Message: http.StatusText(code)}) // who asked may be gone
+	_ = json.NewEncoder(w).Encode(statusOf(code)) // who asked may be gone
+}
+
+func statusOf(code int) metav1.Status {
+	reason := map[int]metav1.StatusReason{http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusGone: metav1.StatusReasonExpired}[code]
+	return metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
+		Reason: reason, Code: int32(code), Message: http.StatusText(code)}
 }
 
 func (g *gate) note(r *http.Request, body string) (*call, *hold) {

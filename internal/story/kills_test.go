@@ -5,21 +5,22 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"deployportal/internal/gitea/giteatest"
 	"deployportal/internal/kube/kubetest"
 )
 
 var (
 	killsPerPoint = flag.Int("crash.kills", 2, "kills at each point of TestCrash; make crash takes 100")
-	takenUpWithin = flag.Duration("crash.within", 20*time.Second, "how long a started portal may leave an open row alone; make crash takes 5 s, for a machine with nothing else to do")
+	takenUpWithin = flag.Duration("crash.within", 20*time.Second, "how long after its start a portal may leave an open row alone; make crash takes 5 s, for a machine with nothing else to do")
 )
 
 // victims is how many targets are deployed to at once; a kill hits them wherever they are.
@@ -33,16 +34,21 @@ const (
 	wrongRecord  = "rows and entries that do not match"
 	wrongCluster = "the cluster is not as the rows say"
 	wrongRefusal = "a deploy that was refused"
+	wrongReach   = "a way to end that never came up"
 )
+
+// manyKills at each point are enough to ask that every way to end came up.
+const manyKills = 20
 
 // TestCrash: the portal is killed again and again, at every step of a deploy's path. Nothing acknowledged is lost, no
 // deploy stays open, and what the rows say is what the cluster did.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	c := newCrash(t, binary(t))
+	t.Cleanup(func() { fmt.Println(c.figure()) })
 	c.play(*killsPerPoint)
-	t.Logf("%d kills missed their point and were made again, %d requests came in the moment between a row's end and its target's", c.missed, c.busy)
-	fmt.Println(c.figure())
+	t.Logf("%d kills missed their point and were made again, %d requests came in the moment between a row's end and its target's, %d after the end of what they were to replace",
+		c.missed, c.busy, c.overtaken)
 	c.judge(t)
 }
 
@@ -78,22 +84,30 @@ type killer struct {
 
 	kills   map[string]int // by point
 	missed  int            // kills that came too late for their point, and were made again
-	slowest time.Duration  // until every open row was taken up
+	slowest [2]time.Duration
+	broken  int            // images that crash, pushed so far
+	ends    map[string]int // rows that are over and were reckoned, by how they ended
+	over    map[int64]bool // these rows
 
-	mu    sync.Mutex
-	acked map[int64]string // what a browser was led to: the app by id
-	busy  int              // refusals in the moment between a row's end and its target's
+	mu        sync.Mutex
+	acked     map[int64]string // what a browser was led to: the app by id
+	busy      int              // refusals in the moment between a row's end and its target's
+	overtaken int              // refusals since what was to be replaced is over
 }
 
+// newCrash makes a world in which failures are rolled back by the portal itself.
 func newCrash(t testing.TB, binary string) *killer {
-	c := &killer{random: seeded(t), kills: map[string]int{}, acked: map[int64]string{}}
+	c := &killer{random: seeded(t), kills: map[string]int{}, ends: map[string]int{}, over: map[int64]bool{}, acked: map[int64]string{}}
 	var apps []string
 	for i := range victims {
 		name := fmt.Sprintf("app%d", i)
 		c.names = append(c.names, name)
 		apps = append(apps, fmt.Sprintf("{name: %s, image: acme/api}", name))
 	}
-	w := newStage(t, func(w *world) { w.apps, w.binary = "["+strings.Join(apps, ", ")+"]", binary })
+	w := newStage(t, func(w *world) {
+		w.apps, w.binary, w.failure = "["+strings.Join(apps, ", ")+"]", binary, "rollback"
+	})
+	w.gitea.AddRepo("acme", "api", commitOf(v1), commitOf(v2), commitOf(v3))
 	c.w, w.gate.arrives = w, c.arrived
 	for _, name := range c.names {
 		w.ns.CreateDeployment(t, name, 1, w.pinned(v1), kubetest.WithoutProbes())
@@ -108,14 +122,18 @@ func newCrash(t testing.TB, binary string) *killer {
 }
 
 func (c *killer) figure() string {
-	var points []string
-	sum := 0
-	for _, name := range slices.Sorted(maps.Keys(c.kills)) {
-		points = append(points, fmt.Sprintf("%d %s", c.kills[name], name))
-		sum += c.kills[name]
+	list := func(counts map[string]int) (sum int, words string) {
+		var each []string
+		for _, name := range slices.Sorted(maps.Keys(counts)) {
+			each = append(each, fmt.Sprintf("%d %s", counts[name], name))
+			sum += counts[name]
+		}
+		return sum, strings.Join(each, ", ")
 	}
-	return fmt.Sprintf("crash: %d kills (%s) over %d targets, %d deploys, %d orphan intents, %d wrong; open rows taken up within %.1f s",
-		sum, strings.Join(points, ", "), victims, c.w.count(`SELECT count(*) FROM deploys`), c.of(wrongOrphan), c.all(), c.slowest.Seconds())
+	kills, points := list(c.kills)
+	deploys, ends := list(c.ends)
+	return fmt.Sprintf("crash: %d kills (%s) over %d targets, %d deploys (%s), %d orphan intents, %d wrong; from the start of the portal open rows were over or watched within %.1f s, those whose patch could still land within %.1f s",
+		kills, points, victims, deploys, ends, c.of(wrongOrphan), c.all(), c.slowest[known].Seconds(), c.slowest[underWay].Seconds())
 }
 
 // play kills at every point so often, in a mixed order, until something is wrong.
@@ -133,22 +151,30 @@ func (c *killer) play(kills int) {
 				c.w.t.Fatalf("%d kills came too late for their point", c.missed)
 			}
 		}
-		if c.all() != 0 {
+		if c.all() != 0 || c.tooLong(c.w.t) {
 			return
 		}
 		c.kills[p.name]++
 	}
 	c.settle()
 	c.reckon()
+	for _, end := range []string{"succeeded", "failed", "errored", "superseded", "succeeded by portal:auto", "errored by portal:auto"} {
+		if kills >= manyKills && c.ends[end] == 0 {
+			c.wrong(wrongReach, "no deploy %s", end)
+		}
+	}
 	c.w.whole()
 }
 
 // kill lets people deploy to what is free, kills the portal when some of that is at the point, starts it again and
-// waits until it has taken up what was open. It tells whether the point was hit.
+// waits until what was open is over or watched again. It tells whether the point was hit.
 func (c *killer) kill(p point) bool {
 	free := c.free()
 	c.random.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
 	n := 1 + c.random.IntN(min(4, len(free)))
+	if p.alone {
+		n = 1
+	}
 	v := &volley{c: c, steered: free[:n], others: free[n:], before: c.w.count(`SELECT ifnull(max(id), 0) FROM deploys`), base: c.w.url(), over: make(chan struct{})}
 	if p.prepare != nil {
 		p.prepare(v)
@@ -167,71 +193,22 @@ func (c *killer) kill(p point) bool {
 		v.after()
 	}
 	c.w.gate.openHolds()
-	c.takenUp(p)
+	c.startAgain(p)
+	c.reckonRows()
 	return hit
 }
 
 // free gives the targets without an open row, once there are a few.
 func (c *killer) free() (free []string) {
 	c.w.until("targets to be free", func() bool {
-		taken := c.open()
-		free = slices.DeleteFunc(slices.Clone(c.names), func(name string) bool { return slices.Contains(slices.Collect(maps.Values(taken)), name) })
+		taken := map[string]bool{}
+		for _, o := range c.open() {
+			taken[o.app] = true
+		}
+		free = slices.DeleteFunc(slices.Clone(c.names), func(name string) bool { return taken[name] })
 		return len(free) >= victims/3
 	})
 	return free
-}
-
-// open gives the apps of the rows that are not over, by id.
-func (c *killer) open() map[int64]string {
-	c.w.t.Helper()
-	rows, err := c.w.read().Query(c.w.t.Context(), `SELECT id, app FROM deploys WHERE finished_at IS NULL`)
-	if err != nil {
-		c.w.t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	open := map[int64]string{}
-	for rows.Next() {
-		var id int64
-		var app string
-		if err := rows.Scan(&id, &app); err != nil {
-			c.w.t.Fatal(err)
-		}
-		open[id] = app
-	}
-	return open
-}
-
-// takenUp starts the portal and waits until each row that was left open is over, or its Deployment is read again.
-func (c *killer) takenUp(p point) {
-	left := c.open()
-	mark := len(c.w.gate.came(0, func(*call) bool { return true }))
-	c.w.start()
-	began := time.Now()
-	pending := func() map[int64]string {
-		open := c.open()
-		for id, app := range open {
-			read := c.w.gate.came(mark, func(k *call) bool {
-				return k.method == http.MethodGet && strings.HasSuffix(k.path, "/deployments/"+app)
-			})
-			if left[id] == "" || len(read) > 0 {
-				delete(open, id)
-			}
-		}
-		return open
-	}
-	late := time.After(*takenUpWithin)
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for rest := pending(); len(rest) > 0; rest = pending() {
-		select {
-		case <-late:
-			c.wrong(wrongOrphan, "after a kill at %q rows %v were not taken up within %s\n%s", p.name, rest, *takenUpWithin, c.w.log())
-			return
-		case <-again.C:
-		}
-	}
-	c.slowest = max(c.slowest, time.Since(began))
-	c.w.seen()
 }
 
 // settle waits until every deploy has ended.
@@ -241,13 +218,46 @@ func (c *killer) settle() {
 	}
 }
 
-// liveTag is the tag an app's Deployment is set to.
-func (c *killer) liveTag(app string) string {
+// live reads an app's Deployment from the API server.
+func (c *killer) live(app string) *appsv1.Deployment {
 	c.w.t.Helper()
 	d, err := c.w.ns.Admin.AppsV1().Deployments(c.w.ns.Name).Get(c.w.t.Context(), app, metav1.GetOptions{})
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
-	tag, _, _ := strings.Cut(strings.TrimPrefix(d.Spec.Template.Spec.Containers[0].Image, c.w.host+"/acme/api:"), "@")
+	return d
+}
+
+// liveTag is the tag an app's Deployment is set to.
+func (c *killer) liveTag(app string) string {
+	tag, _, _ := strings.Cut(strings.TrimPrefix(c.live(app).Spec.Template.Spec.Containers[0].Image, c.w.host+"/acme/api:"), "@")
 	return tag
 }
+
+// another chooses what is deployed over what an app is set to: one of the good images.
+func (c *killer) another(app string) string {
+	now := c.liveTag(app)
+	tags := slices.DeleteFunc([]string{v1, v2, v3}, func(tag string) bool { return tag == now })
+	return tags[c.random.IntN(len(tags))]
+}
+
+// pick is another, and now and then one that crashes, where something good runs that can come back.
+func (c *killer) pick(app string) string {
+	if c.random.IntN(6) > 0 || isBroken(c.liveTag(app)) {
+		return c.another(app)
+	}
+	return c.breaks()
+}
+
+// breaks pushes an image that crashes. Each is a new one: the portal marks as bad what it rolled back.
+func (c *killer) breaks() (tag string) {
+	tag = fmt.Sprintf("bad0%03x", c.broken)
+	c.broken++
+	commit := commitOf(tag)
+	commit.Parent = commitOf(v1).SHA
+	c.w.gitea.AddRepo("acme", "api", commit)
+	c.w.gitea.PushImage("acme/api", tag, giteatest.MultiArch())
+	return tag
+}
+
+func isBroken(tag string) bool { return strings.HasPrefix(tag, "bad0") }

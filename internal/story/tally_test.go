@@ -66,6 +66,22 @@ func (n *tally) mustFind(t testing.TB, kind string) {
 	}
 }
 
+// wrongLength is a harness that did not come to its end.
+const wrongLength = "not all was played"
+
+// tooLong tells, and takes down, that the test's own time is nearly over: what was found until then is still to be told.
+func (n *tally) tooLong(t testing.TB) bool {
+	limit, ok := t.(interface{ Deadline() (time.Time, bool) })
+	if !ok {
+		return false
+	}
+	end, ok := limit.Deadline()
+	if ok = ok && time.Until(end) < time.Minute; ok {
+		n.wrong(wrongLength, "the time that -timeout gives is over")
+	}
+	return ok
+}
+
 // seeded gives a source of random numbers and says how to have the same again.
 func seeded(t testing.TB) *rand.Rand {
 	t.Helper()
