@@ -36,6 +36,7 @@ func TestMachineIsLeftAsItWas(t *testing.T) {
 	}
 	n := network{tools: machineTools(t), cgroups: t.TempDir()}
 	n.run(t, "*filter\n:MINE - [0:0]\n-A MINE -j ACCEPT\nCOMMIT\n", "iptables-restore", "--noflush")
+	t.Run("no trace", n.testTrace)
 	t.Run("a part that does not go", n.testStuck)
 	t.Run("chains of another Kubernetes", n.testForeign)
 	t.Run("another Kubernetes beside a mark", n.testLiving)
@@ -100,6 +101,19 @@ func (n network) prepare(t *testing.T, m *machine) {
 	for _, family := range families {
 		n.run(t, "*nat\n:KUBE-SERVICES - [0:0]\n-A OUTPUT -j KUBE-SERVICES\nCOMMIT\n", family+"-restore", "--noflush")
 	}
+}
+
+// Nothing is undone on a machine where no devstack was; a device alone tells that one was.
+func (n network) testTrace(t *testing.T) {
+	m := &machine{tools: n.tools, state: t.TempDir(), mounts: []cgroupMount{{path: n.cgroups}}}
+	if left, err := m.leftover(t.Context()); err != nil || left != nil {
+		t.Errorf("a machine without a trace: got %+v, %v", left, err)
+	}
+	n.run(t, "", "ip", "link", "add", "name", bridgeName(2), "type", "bridge")
+	if left, err := m.leftover(t.Context()); err != nil || left == nil {
+		t.Errorf("a device that was left: got %+v, %v", left, err)
+	}
+	n.run(t, "", "ip", "link", "delete", bridgeName(2))
 }
 
 // What a stuck cgroup keeps is the mark alone: by that the next start, in another folder, takes away the rest.
