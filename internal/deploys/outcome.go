@@ -49,7 +49,14 @@ func (r *run) finish(o outcome) error {
 	if r.s.crash("outcome") {
 		return errStopped
 	}
-	err := r.persist(func(ctx context.Context, tx *sqlite.Tx) error { return r.s.conclude(ctx, tx, r.d, o, back, why) })
+	began, tried := r.now(), false
+	err := r.persist(func(ctx context.Context, tx *sqlite.Tx) error {
+		if tried && back != nil && r.runsWell() { // read from memory: it may have come right while this could not be written
+			back, why = nil, held("by the time its outcome could be written, %s later, all its pods had become well.", short(r.now().Sub(began)))
+		}
+		tried = true
+		return r.s.conclude(ctx, tx, r.d, o, back, why)
+	})
 	if err != nil {
 		return err
 	}
@@ -60,6 +67,16 @@ func (r *run) finish(o outcome) error {
 	r.s.hub.ring(back.ID)
 	r.s.launch(r.app, *back)
 	return nil
+}
+
+// runsWell tells whether the pods that a deploy brought are all there is, and are all well.
+func (r *run) runsWell() bool {
+	now, err := r.s.cluster.Rollout(r.d.Target)
+	if err != nil || !now.StaleSince.IsZero() || now.Template != r.d.Template || now.Desired == 0 {
+		return false
+	}
+	_, ok := r.d.RolledOut(&now)
+	return ok
 }
 
 var outcomeAction = map[Status]string{

@@ -21,6 +21,10 @@ const (
 
 const maxConflicts = 5
 
+// maxRefusals is how often the patch of an automatic rollback is sent again that was certainly not taken: nobody looks on
+// who would ask again.
+const maxRefusals = 12
+
 // landing is how long a patch whose answer was lost may still be on its way to the API server.
 const landing = 5 * time.Second
 
@@ -110,9 +114,7 @@ func (s *Service) spawn(app App, d Deploy, body func(*run) error) {
 		if before != nil {
 			<-before.done
 		}
-		if err := body(r); err != nil && !errors.Is(err, errStopped) && ctx.Err() == nil {
-			s.log.Error("a deploy's runner ended", "deploy", d.ID, "target", d.Target.String(), "err", err)
-		}
+		r.live(body)
 	}()
 }
 
@@ -188,7 +190,7 @@ func (r *run) apply(seen Rollout) (Applied, error) {
 		if r.ctx.Err() != nil {
 			return Applied{}, errStopped
 		}
-		a, err := r.s.cluster.Apply(r.ctx, r.change(seen))
+		a, err := r.send(seen)
 		switch {
 		case err == nil:
 			return a, nil
@@ -211,6 +213,20 @@ func (r *run) apply(seen Rollout) (Applied, error) {
 	}
 	return Applied{}, r.errored(errs.New(errs.Conflict,
 		"%s changed %d times while this deploy was starting, so it was not overwritten. Nothing was sent.", r.app.Workload, maxConflicts+1))
+}
+
+// send sends the patch: of an automatic rollback again and again, while the cluster certainly does not take it.
+func (r *run) send(seen Rollout) (Applied, error) {
+	for refused := 0; ; refused++ {
+		a, err := r.s.cluster.Apply(r.ctx, r.change(seen))
+		if errs.KindOf(err) != errs.Unavailable || errors.Is(err, ErrUnanswered) || !r.d.Automatic() || refused == maxRefusals {
+			return a, err
+		}
+		r.say(errs.Public(err) + " It is sent again every " + short(r.s.retry) + ".")
+		if !r.sleep(r.s.retry) {
+			return a, err
+		}
+	}
 }
 
 func (r *run) change(seen Rollout) Change {

@@ -34,8 +34,8 @@ func (r *run) watch() error {
 	defer stop()
 	defer r.stopSmoke()
 	var err error
-	if r.usual, err = r.s.usualStart(r.ctx, r.d.Target); err != nil && r.ctx.Err() == nil {
-		return err
+	if r.usual, err = r.s.usualStart(r.ctx, r.d.Target); err != nil && r.ctx.Err() == nil { // it only tells what is unusual
+		r.s.log.Error("how long pods take to start cannot be read", "deploy", r.d.ID, "err", err)
 	}
 	var shown Rollout
 	if r.d.Rollout != nil {
@@ -72,6 +72,8 @@ func (r *run) watch() error {
 			if r.note(l) {
 				shown, causes = seen, v.Causes
 				r.smoke.stored(l.smoke)
+			} else if again := r.now().Add(r.s.retry); v.Again.IsZero() || again.Before(v.Again) {
+				v.Again = again
 			}
 		}
 		if !r.wait(bell, v.Again) {
@@ -107,7 +109,7 @@ type look struct {
 	smoke   *Smoke // nil: nothing new
 }
 
-// note stores a new view and its timeline lines. A failure is shown and not fatal: the next change tries again.
+// note stores a new view and its timeline lines. A failure is shown and not fatal: it is tried again.
 func (r *run) note(l look) bool {
 	err := r.s.db.Write(r.ctx, func(tx *sqlite.Tx) error { return r.s.view(r.ctx, tx, r.d.ID, l) })
 	switch {

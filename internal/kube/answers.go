@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -55,7 +56,7 @@ func patchError(namespace, workload string, err error, sent bool) error {
 		return errs.Wrap(err, errs.Invalid, "The cluster refused the change: %s", sentence)
 	case missing(err):
 		return errs.Wrap(err, errs.NotFound, "There is no Deployment %s in %s any more.", workload, namespace)
-	case s.Code == http.StatusTooManyRequests, s.Code == http.StatusServiceUnavailable:
+	case s.Code == http.StatusTooManyRequests, s.Code == http.StatusServiceUnavailable && fromServer(s):
 		return errs.Wrap(err, errs.Unavailable, "The cluster does not take changes at the moment.")
 	case s.Code >= 500 || s.Code == http.StatusRequestTimeout || s.Code == 0:
 		// A gateway gave up, or the API server lost its store between writing and answering.
@@ -89,15 +90,15 @@ func missing(err error) bool {
 		return false
 	}
 	s := status.Status()
-	if s.Details == nil {
-		return false
-	}
-	for _, c := range s.Details.Causes {
-		if c.Type == metav1.CauseTypeUnexpectedServerResponse {
-			return false
-		}
-	}
-	return s.Details.Name != ""
+	return s.Details != nil && s.Details.Name != "" && fromServer(s)
+}
+
+// fromServer tells whether the API server gave a Status. What something in between answers has none, and client-go makes
+// one up and says so. Of its own answers only a 429 has none: it is given before anything is done.
+func fromServer(s metav1.Status) bool {
+	return s.Details == nil || !slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool {
+		return c.Type == metav1.CauseTypeUnexpectedServerResponse
+	})
 }
 
 // readError sorts what came back for a read.

@@ -85,6 +85,8 @@ func TestApplyAnswers(t *testing.T) {
 		"500":         {status(500, "InternalError", "etcdserver: request timed out", nil), "unanswered"},
 		"504":         {status(504, "Timeout", "request did not complete", nil), "unanswered"},
 		"502 gateway": {plainText(502), "unanswered"},
+		"503 gateway": {plainText(503), "unanswered"},
+		"429 plain":   {plainText(429), "unavailable: The cluster does not take changes at the moment."},
 		"503":         {status(503, "ServiceUnavailable", "shutting down", nil), "unavailable: The cluster does not take changes at the moment."},
 		"429":         {status(429, "TooManyRequests", "slow down", nil), "unavailable: The cluster does not take changes at the moment."},
 		"401":         {status(401, "Unauthorized", "Unauthorized", nil), "unavailable: The cluster refuses the portal's credentials."},

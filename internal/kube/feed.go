@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -25,11 +24,11 @@ type feed struct {
 	now       func() time.Time
 	changed   func() // called after a refusal began or ended
 
-	mu      sync.Mutex
-	refusal string     // "list" or "watch": the verb that is forbidden; empty: none
-	refused time.Time  // since when
-	open    *openWatch // the watch that tells of changes; nil: none
-	lost    time.Time  // since when no watch is open
+	mu       sync.Mutex
+	refusal  string    // "list" or "watch": the verb that is forbidden; empty: none
+	refused  time.Time // since when
+	watching bool
+	lost     time.Time // since when no watch is open
 }
 
 func newFeed(w *wire, k kind, namespace string, now func() time.Time, changed func(), log *slog.Logger) (*feed, error) {
@@ -47,13 +46,12 @@ func newFeed(w *wire, k kind, namespace string, now func() time.Time, changed fu
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.Watch = true
-			ctx, over := traceConn(ctx)
 			open, err := f.request(w, o).Watch(ctx)
 			f.answered("watch", err)
 			if err != nil {
 				return nil, err
 			}
-			return f.opened(open, over()), nil
+			return &openWatch{Interface: open, ended: f.ended}, nil
 		},
 	}
 	f.informer = cache.NewSharedIndexInformerWithOptions(lw, k.object, cache.SharedIndexInformerOptions{
@@ -95,6 +93,9 @@ func (f *feed) answered(verb string, err error) {
 			f.lost = f.now() // the watch may take its time from now on
 		}
 	}
+	if verb == "watch" && err == nil {
+		f.watching, f.lost = true, time.Time{}
+	}
 	changed := was != f.refusal
 	f.mu.Unlock()
 	if changed {
@@ -102,33 +103,19 @@ func (f *feed) answered(verb string, err error) {
 	}
 }
 
-func (f *feed) opened(w watch.Interface, over net.Conn) *openWatch {
+func (f *feed) ended() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.open, f.lost = &openWatch{Interface: w, over: over, ended: f.ended}, time.Time{}
-	return f.open
-}
-
-func (f *feed) ended(w *openWatch) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.open == w {
-		f.open, f.lost = nil, f.now()
+	if f.watching {
+		f.watching, f.lost = false, f.now()
 	}
-}
-
-// watch is the watch that tells of changes; nil while there is none.
-func (f *feed) watch() *openWatch {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.open
 }
 
 // alive tells whether everything there is has been read and a watch tells of what comes.
 func (f *feed) alive() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.open != nil && f.informer.HasSynced()
+	return f.watching && f.informer.HasSynced()
 }
 
 // silent is since when no watch has been open; zero while one is, or while the API server refuses it.
@@ -155,13 +142,12 @@ func (f *feed) refusedSince() (sentence string, since time.Time) {
 // openWatch tells when the reflector is done with it, which it is at the latest when the connection breaks.
 type openWatch struct {
 	watch.Interface
-	over  net.Conn // what it came through
 	once  sync.Once
-	ended func(*openWatch)
+	ended func()
 }
 
 // Stop ends the watch.
 func (w *openWatch) Stop() {
 	w.Interface.Stop()
-	w.once.Do(func() { w.ended(w) })
+	w.once.Do(w.ended)
 }

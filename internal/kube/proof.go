@@ -3,9 +3,6 @@ package kube
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"slices"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,14 +13,8 @@ import (
 	"deployportal/internal/errs"
 )
 
-// How a view is proven.
-const (
-	hearWait  = 2 * time.Second       // for the answer through the watches' connection
-	proveWait = 5 * time.Second       // for all of it
-	settle    = 50 * time.Millisecond // what has arrived takes microseconds to be in the caches
-)
-
-// Proven implements deploys.Cluster. In a cluster that is well it costs one GET /readyz, else a read of the workload.
+// Proven implements deploys.Cluster: it reads the workload. A readiness check through the connection of the watches would
+// cost less and prove less (docs/adr/0005-proof.md): the API server orders it with nothing that it has still to tell.
 func (c *Cluster) Proven(ctx context.Context, t deploys.Target) (deploys.Rollout, error) {
 	e, err := c.env(t.Env)
 	if err != nil {
@@ -33,71 +24,16 @@ func (c *Cluster) Proven(ctx context.Context, t deploys.Target) (deploys.Rollout
 	if err != nil {
 		return deploys.Rollout{}, err
 	}
-	ctx, cancel := context.WithTimeout(e.site.logged(ctx), proveWait)
-	defer cancel()
-	if e.heard(ctx) {
-		if r, err := c.Rollout(t); err == nil && r.StaleSince.IsZero() {
-			return r, nil
-		}
-	}
 	if err := c.Ready(t); err != nil {
 		return deploys.Rollout{}, err
 	}
+	ctx, cancel := context.WithTimeout(e.site.logged(ctx), askWait)
+	defer cancel()
 	o, err := e.readAll(ctx, workload)
 	if err != nil {
 		return deploys.Rollout{}, fmt.Errorf("read %s/%s: %w", e.namespace, workload, c.readError(e, err))
 	}
 	return Snapshot(o, c.now()), nil
-}
-
-// heard asks through the connection that all needed watches of the namespace came through. A connection keeps the order:
-// what the API server had told before its answer has arrived with it. No answer, another connection or a watch that was
-// opened anew meanwhile proves nothing.
-func (e env) heard(ctx context.Context) bool {
-	e.site.mu.RLock()
-	v := e.site.view
-	e.site.mu.RUnlock()
-	if v == nil {
-		return false
-	}
-	before := v.spaces[e.namespace].watches()
-	if before == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, hearWait)
-	defer cancel()
-	ctx, over := traceConn(ctx)
-	if status, _, err := v.wire.get(ctx, "/readyz"); err != nil || status != http.StatusOK {
-		return false
-	}
-	for _, w := range before {
-		if w.over == nil || w.over != over() {
-			return false
-		}
-	}
-	arrived := time.NewTimer(settle)
-	defer arrived.Stop()
-	select {
-	case <-arrived.C:
-	case <-ctx.Done():
-		return false
-	}
-	return slices.Equal(before, v.spaces[e.namespace].watches())
-}
-
-// watches gives the open ones of the kinds that a deploy cannot be followed without; nil when one has none.
-func (sp *space) watches() (all []*openWatch) {
-	for _, f := range sp.feeds {
-		if !f.kind.needed {
-			continue
-		}
-		w := f.watch()
-		if w == nil {
-			return nil
-		}
-		all = append(all, w)
-	}
-	return all
 }
 
 // readAll reads a workload from the API server: the Deployment, then its ReplicaSets and pods. What is said about its

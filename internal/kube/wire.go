@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -149,15 +147,4 @@ func (w *wire) get(ctx context.Context, path string) (int, []byte, error) {
 	res := w.core.Get().AbsPath(path).MaxRetries(0).Do(ctx).StatusCode(&status)
 	b, err := res.Raw()
 	return status, b, err
-}
-
-// traceConn tells through which connection a request went; nil when it got none.
-func traceConn(ctx context.Context) (context.Context, func() net.Conn) {
-	var over atomic.Pointer[net.Conn]
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { over.Store(&i.Conn) }}), func() net.Conn {
-		if c := over.Load(); c != nil {
-			return *c
-		}
-		return nil
-	}
 }

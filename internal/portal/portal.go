@@ -188,8 +188,8 @@ func restConfig(e config.Environment) (*rest.Config, error) {
 // Addr is where the portal listens.
 func (p *Portal) Addr() net.Addr { return p.listener.Addr() }
 
-// Run serves until ctx ends or a part fails, then stops in order: doors, runners (what they watch is taken up at the
-// next start), background readers. Close is the caller's.
+// Run serves until ctx ends, a part fails or the database can no longer be written, then stops in order: doors, runners
+// (what they watch is taken up at the next start), background readers. Close is the caller's.
 func (p *Portal) Run(ctx context.Context) error {
 	readers, stopReaders := context.WithCancel(context.WithoutCancel(ctx))
 	runners, stopRunners := context.WithCancel(readers)
@@ -215,6 +215,7 @@ func (p *Portal) Run(ctx context.Context) error {
 	if p.slack != nil {
 		doors.Go(func() error { return p.slack.Run(front) })
 	}
+	doors.Go(func() error { return p.store.db.Broken(front) }) // whoever starts it again has deploys resumed
 	doors.Go(func() error {
 		select {
 		case <-readers.Done(): // a reader failed

@@ -230,6 +230,11 @@ func ioErrChild(path string) error {
 	if err := limit(64 << 10); err != nil {
 		return err
 	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := db.Broken(over); err != nil {
+		return fmt.Errorf("broken before anything was: %w", err)
+	}
 	big := strings.Repeat("x", 200_000)
 	// A caller that overlooks the error is not told that all went well either.
 	err = db.Write(context.Background(), func(tx *sqlite.Tx) error { _ = insert(tx, big); _ = insert(tx, "half"); return nil })
@@ -246,6 +251,10 @@ func ioErrChild(path string) error {
 			errs.Public(err) != "The database reported an I/O error. Nothing is written until the portal is restarted." {
 			return fmt.Errorf("after an I/O error: ran %v: %w", ran, err)
 		}
+	}
+	if err := db.Broken(context.Background()); errs.KindOf(err) != errs.Unavailable ||
+		errs.Public(err) != "The database reported an I/O error, and nothing can be written any more." {
+		return fmt.Errorf("nobody is told: %w", err)
 	}
 	var n int
 	if err := db.QueryRow(context.Background(), `SELECT count(*) FROM notes`).Scan(&n); err != nil || n != 1 { // pages stay readable

@@ -32,6 +32,7 @@ type DB struct {
 	writer, reader *sql.DB
 	now            func() time.Time
 	broken         atomic.Pointer[error] // set by the first I/O error: the handle is not trusted after it
+	breaks         chan struct{}         // closed then
 }
 
 // Querier reads. *Tx and the reader handed out by Read satisfy it.
@@ -50,7 +51,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (*DB, error) {
 	if now == nil {
 		now = time.Now
 	}
-	db := &DB{now: now}
+	db := &DB{now: now, breaks: make(chan struct{})}
 	var err error
 	writer := setting{"query_only", "0"}
 	if db.writer, err = open(ctx, path, "_txlock=immediate", 1, writer); err != nil {
@@ -206,9 +207,22 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
 func (db *DB) noteBroken(err error) error {
 	var e sqlite3.Error
 	if errors.As(err, &e) && e.Code == sqlite3.ErrIoErr && !isFull(e) {
-		db.broken.CompareAndSwap(nil, &err)
+		if db.broken.CompareAndSwap(nil, &err) {
+			close(db.breaks)
+		}
 	}
 	return err
+}
+
+// Broken waits for the I/O error after which nothing is written any more, and gives it; only another process can write
+// again. It is nil when ctx ends before.
+func (db *DB) Broken(ctx context.Context) error {
+	select {
+	case <-db.breaks:
+		return errs.Wrap(*db.broken.Load(), errs.Unavailable, "The database reported an I/O error, and nothing can be written any more.")
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // Query reads outside of any transaction, on a reader connection.
