@@ -112,12 +112,28 @@ func unlessBad(ctx context.Context, tx *sqlite.Tx, back *Deploy) error {
 	return nil
 }
 
+// passing gives the sentence that says what lock an automatic rollback passes. It holds when that cannot be read: what
+// nobody can say is not done.
+func passing(ctx context.Context, tx *sqlite.Tx, back *Deploy) (passed string, err error) {
+	l, err := lockOn(ctx, tx, back.Target)
+	switch {
+	case err != nil:
+		return "", held("it cannot be read whether %s is locked.", back.Target)
+	case l == nil:
+		return "", nil
+	}
+	return l.passed(), nil
+}
+
 // conclude is step 11 of a failure: its outcome, and in the same transaction the rollback that answers it, or why there
 // is none.
 func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome, back *Deploy, why error) error {
+	var passed string
 	if back != nil {
 		back.ID = 0 // a try before this one may not have been written
-		why = unlessBad(ctx, tx, back)
+		if why = unlessBad(ctx, tx, back); why == nil {
+			passed, why = passing(ctx, tx, back)
+		}
 	}
 	var hold errHeld
 	if errors.As(why, &hold) {
@@ -127,10 +143,6 @@ func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outco
 		return err
 	}
 	e := entryOf(*back, auto.Audit(), audit.DeployRequested, "")
-	passed := ""
-	if l, err := lockOn(ctx, tx, d.Target); err == nil && l != nil {
-		passed = l.passed()
-	}
 	if err := enter(ctx, tx, back, e, "", passed); err != nil {
 		return err
 	}
@@ -148,7 +160,7 @@ func (r *run) undisturbed(seen Rollout) error {
 	case !seen.Exists:
 		return errs.New(errs.Conflict, "The Deployment %s was deleted before this automatic rollback began. Nothing was sent.", r.app.Workload)
 	}
-	return errs.New(errs.Conflict, "%s was changed by %s%s before this automatic rollback began. Nothing was sent.", r.app.Workload, manager(seen), at(seen.ChangedAt))
+	return errs.New(errs.Conflict, "%s was changed by %s before this automatic rollback began. Nothing was sent.", r.app.Workload, seen.Author().since(r.left()))
 }
 
 // takeUp starts an automatic rollback that was recorded with the failure it answers and never begun.

@@ -89,7 +89,13 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				m.told(t, m.svc.Unlock(m.Context(), root, stand[0].ID))
 			}
 		},
-		"adopt": func(t *rapid.T) { m.ask(t, deploys.Request{Target: target(t), Adopt: true, Actor: ana}) },
+		"adopt": func(t *rapid.T) {
+			req := deploys.Request{Target: target(t), Adopt: 1, Actor: ana}
+			if c, found, err := m.svc.OpenChange(m.Context(), req.Target); found && err == nil {
+				req.Adopt = c.ID
+			}
+			m.ask(t, req)
+		},
 		"crash": func(t *rapid.T) {
 			m.crashAt = rapid.SampledFrom([]string{"pending", "running", "patched", "recorded", "outcome", "answered"}).Draw(t, "point")
 		},
@@ -141,7 +147,7 @@ func (m *machine) ask(t *rapid.T, req deploys.Request) {
 	closed := slices.ContainsFunc(m.locks(), func(l deploys.Lock) bool { return l.Scope.Covers(req.Target) })
 	_, err := m.svc.Start(m.Context(), req)
 	m.told(t, err)
-	if err == nil && closed && !req.Adopt && (req.Return == nil || req.Reason == "") {
+	if err == nil && closed && req.Adopt == 0 && (req.Return == nil || req.Reason == "") {
 		t.Fatalf("%+v passed a lock", req)
 	}
 }

@@ -35,6 +35,7 @@ type run struct {
 	done   chan struct{} // closed when the goroutine has ended
 	known  Facts
 	usual  time.Duration
+	wrote  Author               // the newest write into the template when the watch began
 	asked  map[string]time.Time // look-ups under way or failed, to be asked again later
 	facts  chan func(*Facts)
 	smoke  *smoking // nil: the smoke probes have not begun
@@ -222,7 +223,7 @@ func changed(app App, seen, live Rollout) string {
 	case live.UID != seen.UID:
 		return fmt.Sprintf("The Deployment %s was deleted and created anew while this deploy was starting. Nothing was sent.", app.Workload)
 	case live.Template != seen.Template:
-		return fmt.Sprintf("%s was changed by %s%s while this deploy was starting. Nothing was sent.", app.Workload, manager(live), at(live.ChangedAt))
+		return fmt.Sprintf("%s was changed by %s while this deploy was starting. Nothing was sent.", app.Workload, live.Author().since(seen.Author()))
 	case live.Paused != seen.Paused:
 		return fmt.Sprintf("%s was paused or resumed while this deploy was starting. Nothing was sent.", app.Workload)
 	}
@@ -259,8 +260,8 @@ func (r *run) patched(a Applied) error {
 			return err
 		}
 		r.d.Patched, r.d.UID, r.d.Generation, r.d.Template = tx.Now.Time, a.UID, a.Generation, a.Template
-		ours := sighting{uid: a.UID, generation: a.Generation, template: a.Template, bare: a.Bare, version: r.d.To}
-		ours.version.Template = a.Template
+		ours := sighting{uid: a.UID, generation: a.Generation, template: a.Template, author: a.Author,
+			version: r.d.To.in(Rollout{Template: a.Template, Bare: a.Bare, Frame: a.Frame, Restarted: r.d.To.Restarted, Images: a.Images})}
 		if err := ours.put(ctx, tx, r.d.Target); err != nil {
 			return err
 		}

@@ -40,6 +40,10 @@ func (d Deploy) Active() bool { return !d.Status.IsTerminal() }
 // unsent tells whether the deploy ended before anything of it reached the cluster.
 func (d Deploy) unsent() bool { return d.Status == Errored && d.Patched.IsZero() }
 
+// NothingChanged tells whether it is certain that the deploy has changed nothing in the cluster: not even a patch of it is
+// on its way.
+func (d Deploy) NothingChanged() bool { return d.unsent() && d.Note == "" }
+
 // CanReturnTo tells whether a rollback may bring back the image of this deploy.
 func (d Deploy) CanReturnTo() bool { return d.Status == Succeeded && len(d.To.Images) > 0 }
 

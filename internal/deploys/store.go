@@ -196,7 +196,11 @@ func (s *Service) Latest(ctx context.Context) (map[Target]Deploy, error) {
 // runs in its place; nor one marked as bad. ok is false when nothing is known.
 func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Version, ok bool, err error) {
 	const page = 50
-	sent, runs := !d.unsent(), d.To
+	_, late, err := s.Landed(ctx, d)
+	if err != nil {
+		return back, v, false, err
+	}
+	sent, runs := late || !d.unsent(), d.To
 	if !sent {
 		runs = d.From
 	}
@@ -209,7 +213,7 @@ func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Vers
 		for _, c := range candidates {
 			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, runs) {
 				if mark, err := markOf(ctx, s.db, c.To); err != nil || mark == nil {
-					return ReturnTo{Deploy: c.ID}, c.To, err == nil, err
+					return ReturnTo{Deploy: c.ID}, c.brought(), err == nil, err
 				}
 			}
 			if c.CanReturnBefore() && !alike(c.From, runs) {

@@ -20,7 +20,7 @@ const lookupTimeout = 5 * time.Second
 const askAgain = 10 * time.Second
 
 func (r *run) basis() Basis {
-	return Basis{App: r.app, UID: r.d.UID, Generation: r.d.Generation, Template: r.d.Template, To: r.d.To, T0: r.d.Started, Usual: r.usual}
+	return Basis{App: r.app, UID: r.d.UID, Generation: r.d.Generation, Template: r.d.Template, Left: r.wrote, To: r.d.To, T0: r.d.Started, Usual: r.usual}
 }
 
 // watch is steps 9 and 10: look, write down what changed, judge, wait for the bell. What the judge calls a success is one
@@ -33,6 +33,7 @@ func (r *run) watch() error {
 	if r.usual, err = r.s.usualStart(r.ctx, r.d.Target); err != nil && r.ctx.Err() == nil {
 		return err
 	}
+	r.wrote = r.left()
 	var shown Rollout
 	if r.d.Rollout != nil {
 		shown = *r.d.Rollout

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -57,9 +58,10 @@ func (s *Server) adopt(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	req := deploys.Request{Target: targetOf(c), Adopt: true, Seen: deploys.Seen{From: get("seen_from")}, Actor: visitOf(c).actor,
+	change, _ := strconv.ParseInt(get("change"), 10, 64) // not a number: refused below
+	req := deploys.Request{Target: targetOf(c), Adopt: change, Seen: deploys.Seen{From: get("seen_from")}, Actor: visitOf(c).actor,
 		Key: get("key"), Reason: foreign.Line(get("reason"), maxReason)}
-	if req.Key == "" || len(req.Key) > 200 || req.Seen.From == "" {
+	if req.Key == "" || len(req.Key) > 200 || req.Seen.From == "" || change <= 0 {
 		return errs.New(errs.Invalid, "The form is not complete. Open the page again.")
 	}
 	d, err := s.Deploys.Start(c.Request().Context(), req)

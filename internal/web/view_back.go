@@ -89,7 +89,7 @@ func behindChecks(o offer) (blocks, rest []templates.Check) {
 	}
 	for _, l := range t.Locks {
 		if o.back == nil {
-			blocks = append(blocks, check(templates.Bad, "Locked", l.Says(), l.OwnerName+" or an admin can unlock it, on the page of locks."))
+			blocks = append(blocks, check(templates.Bad, "Locked", l.Says()+" "+l.Keeps(t.App.Target), l.OwnerName+" or an admin can unlock it, on the page of locks."))
 		} else {
 			rest = append(rest, check(templates.Unknown, "Locked", l.Says(), "A rollback passes the lock: say why."))
 		}

@@ -47,6 +47,8 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	}
 	env, app := t.App.Env, t.App.App
 	switch {
+	case t.Rollout != nil && !c.Stands(*t.Rollout):
+		o.Todo = "What it brought does not run any more, so there is nothing of it to adopt. Restore what was meant to run, or deploy the image that is to run."
 	case t.Running.Digest != "" && bad.of(t.Running) != nil:
 		o.Todo = t.Running.Short() + " is marked as bad, so it is not what a rollback should go back to. Take the mark off to adopt it."
 	case t.Running.Healthy:
