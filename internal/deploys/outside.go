@@ -280,7 +280,7 @@ func (c OutsideChange) record(ctx context.Context, tx *sqlite.Tx, now sighting) 
 func cameBack(ctx context.Context, tx *sqlite.Tx, c OutsideChange) (bool, error) {
 	d, found, err := lastDecided(ctx, tx, c.Target)
 	if err != nil || found {
-		return found && (d.brought().templated(c.To) || d.To.templated(c.To)), err // a rollback's To: what its image ran with
+		return found && (d.Ran().templated(c.To) || d.To.templated(c.To)), err // a rollback's To: what its image ran with
 	}
 	_, good, found, err := knownGood(ctx, tx, c.Target)
 	return found && good.templated(c.To), err

@@ -152,7 +152,7 @@ func lastDecided(ctx context.Context, q sqlite.Querier, t Target) (Deploy, bool,
 func knownGood(ctx context.Context, q sqlite.Querier, t Target) (back ReturnTo, v Version, ok bool, err error) {
 	d, ok, err := lastDecided(ctx, q, t)
 	if err != nil || ok {
-		return ReturnTo{Deploy: d.ID}, d.brought(), ok, err
+		return ReturnTo{Deploy: d.ID}, d.Ran(), ok, err
 	}
 	firsts, err := listChanges(ctx, q, `app = ? AND env = ? ORDER BY id LIMIT 1`, t.App, t.Env)
 	if err != nil || len(firsts) == 0 || len(firsts[0].From.Images) == 0 {

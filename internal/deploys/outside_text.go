@@ -2,6 +2,7 @@ package deploys
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -69,14 +70,7 @@ func (c OutsideChange) imageWords() string {
 	if c.From.Short() != c.To.Short() {
 		return "The image was changed from " + c.From.Short() + " to " + c.To.Short()
 	}
-	var changed []string
-	for name, image := range c.To.Images {
-		if c.From.Images[name] != image {
-			changed = append(changed, name)
-		}
-	}
-	slices.Sort(changed)
-	return "The image of " + strings.Join(changed, ", ") + " was changed"
+	return "The image of " + strings.Join(c.imagesSet(), ", ") + " was changed"
 }
 
 // details says which images were changed, of all containers, and what else is not alike in the pod template.
@@ -105,14 +99,9 @@ func (c OutsideChange) ImageChanges() (out []string) {
 	if len(c.From.Others) == 0 && c.From.Frame == "" { // nobody knows what other containers there were
 		now = c.To.Images
 	}
-	names := map[string]bool{}
-	for name := range old {
-		names[name] = true
-	}
-	for name := range now {
-		names[name] = true
-	}
-	for name := range names {
+	names := maps.Clone(old)
+	maps.Copy(names, now)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		was, is := shortImage(old[name]), shortImage(now[name])
 		switch {
 		case old[name] == now[name]:
@@ -124,18 +113,14 @@ func (c OutsideChange) ImageChanges() (out []string) {
 			out = append(out, name+": "+was+" -> "+is)
 		}
 	}
-	slices.Sort(out)
 	return out
 }
 
 // allImages is the image of every container, also of those that no deploy sets.
 func (v Version) allImages() map[string]string {
 	all := map[string]string{}
-	for _, some := range []map[string]string{v.Others, v.Images} {
-		for name, image := range some {
-			all[name] = image
-		}
-	}
+	maps.Copy(all, v.Others)
+	maps.Copy(all, v.Images)
 	return all
 }
 

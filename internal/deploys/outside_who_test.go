@@ -146,16 +146,14 @@ func TestDeployRecordsTheChangeBeforeIt(t *testing.T) {
 	t.Run("in place of another", func(t *testing.T) {
 		in(t, func(w *world) {
 			w.settled()
+			w.stop()
+			w.start(func(p string) bool { return p == "recorded" }) // its runner sees nothing any more
 			one := w.deploy(deployOf(api, "abc1234"))
-			w.settled()
-			w.atOnce(func() { w.set(imageF) })
-			w.recorded()
-			if w.get(one.ID).Active() {
-				req := deployOf(api, "def5678")
-				req.Replaces = one.ID
-				w.deploy(req)
-				w.recorded("abc1234>fff0000")
-			}
+			w.set(imageF)
+			req := deployOf(api, "def5678")
+			req.Replaces = one.ID
+			w.deploy(req)
+			w.recorded("abc1234>fff0000")
 		})
 	})
 	t.Run("none where nothing was changed", func(t *testing.T) {

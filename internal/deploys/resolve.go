@@ -36,7 +36,7 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy, 
 	case req.Return.Before && back.CanReturnBefore():
 		d.To = back.From
 	case !req.Return.Before && back.CanReturnTo():
-		d.To = back.brought()
+		d.To = back.Ran()
 	case req.Return.Before:
 		return errs.New(errs.Invalid, "What ran before deploy %d was not healthy, so nothing goes back to it. Choose another image.", back.ID)
 	default:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"deployportal/internal/sqlite"
@@ -95,12 +96,23 @@ func (was sighting) change(app App, r Rollout, sure bool) OutsideChange {
 		c.Kind = ChangedAnew
 	case r.Bare == was.version.Bare:
 		c.Kind = ChangedRestart
-	case !hasImages(r.Images, was.version.Images):
+	case len(c.imagesSet()) > 0:
 		c.Kind = ChangedImage
 	default:
 		c.Kind = ChangedTemplate
 	}
 	return c
+}
+
+// imagesSet names the containers that a deploy sets whose image is another one now.
+func (c OutsideChange) imagesSet() (names []string) {
+	was := c.From.allImages() // what the app is configured to be may have changed meanwhile
+	for _, name := range slices.Sorted(maps.Keys(c.To.Images)) {
+		if image, known := was[name]; known && image != c.To.Images[name] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // next is what is known after a view.

@@ -213,7 +213,7 @@ func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Vers
 		for _, c := range candidates {
 			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, runs) {
 				if mark, err := markOf(ctx, s.db, c.To); err != nil || mark == nil {
-					return ReturnTo{Deploy: c.ID}, c.brought(), err == nil, err
+					return ReturnTo{Deploy: c.ID}, c.Ran(), err == nil, err
 				}
 			}
 			if c.CanReturnBefore() && !alike(c.From, runs) {

@@ -160,8 +160,8 @@ func (v Version) NoWayBack() string {
 	return "The way back is gone: the registry no longer has " + v.Short() + "."
 }
 
-// brought is what a deploy made a target run, with the pod template as its last view shows it.
-func (d Deploy) brought() Version {
+// Ran is what a deploy made a target run, with the pod template as its last view shows it.
+func (d Deploy) Ran() Version {
 	v := d.To
 	v.Template, v.Bare, v.Frame, v.Others = d.Template, "", "", nil
 	if r := d.Rollout; r != nil && r.Template == d.Template {

@@ -12,7 +12,8 @@ import (
 	"deployportal/web/templates"
 )
 
-// changesPage is how many outside changes a page of history lists between its deploys; the audit log has all.
+// changesPage is how many outside changes a page of history lists between its deploys; that there are more is said, and the
+// audit log has all.
 const changesPage = 100
 
 // outside is what an app's page says about an outside change that waits for a decision; nil when none does.
@@ -28,11 +29,9 @@ func (s *Server) outside(ctx context.Context, t targetFacts, bad badImages) (*te
 	if ok {
 		way = &wayBack{Return: back, To: v}
 	}
-	var differs []string
-	if t.Change.Kind == deploys.ChangedTemplate {
-		differs = s.Cluster.Differences(t.App.Target, t.Change.From.Template, t.Change.To.Template)
-	}
-	return outsideView(t, *t.Change, way, differs, bad), nil
+	c := *t.Change
+	differs := s.Cluster.Differences(t.App.Target, c.From.Template, c.To.Template)
+	return outsideView(t, c, way, differs, bad), nil
 }
 
 // changes lists the outside changes between the oldest deploy of a page of history (0: all that came before) and the
@@ -49,7 +48,7 @@ func (s *Server) changes(ctx context.Context, t deploys.Target, past []deploys.D
 		}
 		before = d.AuditSeq
 	}
-	return s.Deploys.Changes(ctx, t, after, before, changesPage)
+	return s.Deploys.Changes(ctx, t, after, before, changesPage+1)
 }
 
 // adopt asks the service to take what somebody else brought for what shall run. The form names what its reader saw.
