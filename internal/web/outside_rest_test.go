@@ -138,3 +138,24 @@ func TestHistoryTellsWhatItLeavesOut(t *testing.T) {
 		t.Errorf("%d links where one change is left out", n)
 	}
 }
+
+// What restores a change and what goes back in the history may be the same act; each has an id of its own.
+func TestRestoreHasItsOwnID(t *testing.T) {
+	p := newPortal(t, nil, nil)
+	p.baseline()
+	p.patched(p.start("staging", "b").ID)
+	p.cluster.finish(target("staging"), "b")
+	p.over(1)
+	p.setImage("c")
+	p.noticed()
+	doc := p.as(deployer).get("/apps/staging/api").doc
+	href := doc.Find("#outside a.danger").AttrOr("href", "")
+	ids := map[string]bool{}
+	same := doc.Find(`a[href="` + href + `"]`)
+	for _, n := range same.EachIter() {
+		ids[n.AttrOr("id", "")] = true
+	}
+	if same.Length() != 2 || len(ids) != 2 {
+		t.Errorf("%d acts with the ids %v", same.Length(), ids)
+	}
+}

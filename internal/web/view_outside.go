@@ -79,7 +79,7 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	if back.To.Leaves(t.Running) && o.Todo == "" {
 		o.Todo = "Restoring sets the images back; the other parts of the pod template stay as they are now, and you are asked about them again."
 	}
-	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: href, Danger: true}
+	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: href, Danger: true, At: "outside:"}
 	return o
 }
 
