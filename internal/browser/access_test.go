@@ -55,7 +55,7 @@ func (p *tab) stands(d *demo) string {
 	p.ends("Succeeded", p.loadCount())
 	other := repository(d.image(p.t, "admin")) + ":" + otherTag(p.t, d, "admin")
 	d.do(p.t, "patch", "deployment/admin", "--field-manager=kubectl-edit", "-p",
-		fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"admin","image":%q,"env":[{"name":"DEBUG","value":"1"}]}]}}}}`, other))
+		fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"admin","image":%q,"env":[{"name":"DEBUG","value":"%d"}]}]}}}}`, other, time.Now().UnixMilli()))
 	p.open("/apps/prod/admin")
 	p.within(30*time.Second, "the way back is offered", `document.querySelector("#outside a.danger")`)
 	restore := get[string](p, `document.querySelector("#outside a.danger").getAttribute("href")`)
