@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
@@ -34,14 +35,36 @@ func (p *tab) everyPage(d *demo) []string {
 	p.t.Helper()
 	p.excuse(`\b404\b`) // the last two of them
 	failed := p.aFailedDeploy(d)
+	restore := p.stands(d)
 	api := otherTag(p.t, d, "api")
 	now := p.deploy("worker", otherTag(p.t, d, "worker"))
 	return []string{
 		fmt.Sprint("/deploys/", now), "/", failed, "/apps/prod/api", "/apps/prod/api/history",
 		"/apps/prod/api/confirm?image=" + api, "/apps/prod/api/confirm?rollback_to=last", "/audit", "/locks", "/audit?sha=0000000",
 		"/audit/1", "/audit/at?time=2126-01-01T00:00", "/find?q=a", "/find?q=nothing-of-that-name", "/account", "/people",
-		"/deploys/999999", "/nowhere",
+		"/apps/prod/admin", restore, "/apps/prod/admin/confirm?image=" + otherTag(p.t, d, "admin"), "/deploys/999999", "/nowhere",
 	}
+}
+
+// stands leaves a lock and a change from outside standing at admin until the test ends, and gives the page that restores
+// what was.
+func (p *tab) stands(d *demo) string {
+	p.t.Helper()
+	p.decided("admin")
+	p.deploy("admin", otherTag(p.t, d, "admin"))
+	p.ends("Succeeded", p.loadCount())
+	other := repository(d.image(p.t, "admin")) + ":" + otherTag(p.t, d, "admin")
+	d.do(p.t, "patch", "deployment/admin", "--field-manager=kubectl-edit", "-p",
+		fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"admin","image":%q,"env":[{"name":"DEBUG","value":"%d"}]}]}}}}`, other, time.Now().UnixMilli()))
+	p.open("/apps/prod/admin")
+	p.within(30*time.Second, "the way back is offered", `document.querySelector("#outside a.danger")`)
+	restore := get[string](p, `document.querySelector("#outside a.danger").getAttribute("href")`)
+	p.lock("prod/admin", "the price list is moved to another table, so nothing may change here before that is done and looked at")
+	p.t.Cleanup(func() {
+		p.unlock()
+		p.decided("admin")
+	})
+	return restore
 }
 
 // aFailedDeploy is the address of one, made and rolled back where there is none yet.

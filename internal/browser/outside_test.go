@@ -103,6 +103,72 @@ func TestOutsideChangeIsRestored(t *testing.T) {
 	}
 }
 
+// A change of the template alone says what is not alike and no value, and once it is undone nobody is asked any more.
+func TestTemplateChangeTellsWhatDiffers(t *testing.T) {
+	d := theDemo(t)
+	p := newTab(t, d.url)
+	p.signIn(d, "/")
+	p.decided("worker")
+	d.do(t, "set", "env", "deployment/worker", "DEBUG=s3cret")
+	p.open("/apps/prod/worker")
+	p.within(30*time.Second, "the change is told", shows("#outside", "container worker, variable DEBUG: value "))
+	if got := p.text("#outside"); strings.Contains(got, "s3cret") || !strings.Contains(got, "the image stayed") || strings.Contains(got, "Restore") {
+		t.Errorf("the page says %q", got)
+	}
+	d.do(t, "set", "env", "deployment/worker", "DEBUG-")
+	p.within(30*time.Second, "nobody is asked", `!document.querySelector("#outside")`)
+	p.open("/audit?action=change.outside&app=worker")
+	p.until("the log tells that nobody knows who took it away", shows("table.audit", "cluster:unknown"))
+}
+
+// Who manages a workload and may set it back is told on the board, on the app's page and before a deploy.
+func TestManagerIsWarnedOf(t *testing.T) {
+	d := theDemo(t)
+	p := newTab(t, d.url)
+	p.signIn(d, "/")
+	d.do(t, "label", "deployment/admin", "argocd.argoproj.io/instance=admin")
+	t.Cleanup(func() { d.do(t, "label", "deployment/admin", "argocd.argoproj.io/instance-") })
+	const want = "managed by Argo CD, which may revert a deploy"
+	p.within(30*time.Second, "the board warns", shows("#row-prod-admin", want))
+	p.open("/apps/prod/admin")
+	p.until("the app's page warns", shows("#main", want))
+	p.open("/apps/prod/admin/confirm?image=" + otherTag(t, d, "admin"))
+	if got := p.text("#main"); !strings.Contains(got, "Argo CD manages this workload and may revert the deploy.") {
+		t.Errorf("the confirm page says %q", got)
+	}
+}
+
+// A change while a deploy rolls out ends it, and is recorded once: with the deploy's end.
+func TestChangeDuringADeployIsRecordedOnce(t *testing.T) {
+	d := theDemo(t)
+	p := newTab(t, d.url)
+	p.signIn(d, "/")
+	p.decided("api")
+	before := otherTag(t, d, "api")
+	p.deploy("api", before)
+	p.ends("Succeeded", p.loadCount())
+	records := func() int {
+		p.open("/audit?action=change.outside&app=api")
+		return get[int](p, `document.querySelectorAll("table.audit tbody tr").length`)
+	}
+	n, repo := records(), repository(d.image(t, "api"))
+	other := otherTag(t, d, "api")
+	p.deploy("api", sample(t)["api"].SlowTag)
+	p.until("the patch is sent", shows("#main", "patched, generation"))
+	d.do(t, "set", "image", "deployment/api", "api="+repo+":"+other)
+	p.until("the deploy has ended", `document.querySelector("#stream")?.hasAttribute("data-done")`)
+	if got := p.text("#deploy-head"); !strings.Contains(got, "Superseded") || !strings.Contains(p.text("#main"), "api was changed by kubectl-set at ") {
+		t.Errorf("the page says %q", got)
+	}
+	p.open("/apps/prod/api")
+	p.until("it is asked", shows("#outside h2", "kubectl-set set "+other[:7]))
+	if got := records(); got != n {
+		t.Errorf("%d entries of their own tell of it", got-n)
+	}
+	p.idle("api")
+	p.decided("api")
+}
+
 // A restart brings new pods of the same image, and is offered where the same digest runs already.
 func TestRestart(t *testing.T) {
 	d := theDemo(t)

@@ -11,13 +11,18 @@ import (
 
 // adopt ends the deploy of an adoption in the transaction that recorded it: what runs already is what it was to bring, so
 // there is nothing to send and nothing to wait for. From now on it is what a rollback goes back to.
-func (s *Service) adopt(ctx context.Context, tx *sqlite.Tx, d *Deploy) error {
+func (s *Service) adopt(ctx context.Context, tx *sqlite.Tx, id int64, d *Deploy) error {
 	c, found, err := openChange(ctx, tx, d.Target)
 	switch {
 	case err != nil:
 		return err
 	case !found:
 		return errs.New(errs.Conflict, "There is no change from outside to adopt in %s: somebody has decided already, or it has been undone. Nothing is left to do.", d.Target)
+	case c.ID != id:
+		return errs.New(errs.Conflict, "%s was changed again, %s, since the change that you were shown. Look again and decide anew.", d.Target, c.by())
+	case !c.To.templated(d.From):
+		return errs.New(errs.Conflict, "%s does not run what that change brought (%s) any more but %s, so there is nothing of it to adopt. Restore what was, or deploy the image that is to run.",
+			d.Target, c.To.Short(), d.From.Short())
 	}
 	_, d.From, _, err = knownGood(ctx, tx, d.Target)
 	if err != nil {
@@ -66,8 +71,8 @@ func asIs(app App, r Rollout, d *Deploy) error {
 	case d.From.Healthy:
 		return nil
 	case HealthOf(r) == Progressing: // its counts may be those of the pods before
-		return errs.New(errs.Conflict, "The change of %s by %s%s is still rolling out, so it cannot become what a rollback goes back to. Adopt it once all its pods are available, or restore what was.",
-			d.Target, manager(r), at(r.ChangedAt))
+		return errs.New(errs.Conflict, "The change of %s by %s is still rolling out, so it cannot become what a rollback goes back to. Adopt it once all its pods are available, or restore what was.",
+			d.Target, r.Author().since(Author{}))
 	}
 	return errs.New(errs.Conflict, "%s is not healthy now (%d of %d pods available), so it cannot become what a rollback goes back to. Adopt it once it is, or restore what was.",
 		d.Target, r.Available, r.Desired)

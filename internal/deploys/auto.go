@@ -169,12 +169,28 @@ func unlessBad(ctx context.Context, tx *sqlite.Tx, back *Deploy) error {
 	return nil
 }
 
+// passing gives the sentence that says what lock an automatic rollback passes. It holds when that cannot be read: what
+// nobody can say is not done.
+func passing(ctx context.Context, tx *sqlite.Tx, back *Deploy) (passed string, err error) {
+	l, err := lockOn(ctx, tx, back.Target)
+	switch {
+	case err != nil:
+		return "", held("it cannot be read whether %s is locked.", back.Target)
+	case l == nil:
+		return "", nil
+	}
+	return l.passed(), nil
+}
+
 // conclude is step 11 of a failure: its outcome, and in the same transaction the rollback that answers it, or why there
 // is none.
 func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome, back *Deploy, why error) error {
+	var passed string
 	if back != nil {
 		back.ID = 0 // a try before this one may not have been written
-		why = unlessBad(ctx, tx, back)
+		if why = unlessBad(ctx, tx, back); why == nil {
+			passed, why = passing(ctx, tx, back)
+		}
 	}
 	var hold errHeld
 	if errors.As(why, &hold) {
@@ -184,10 +200,6 @@ func (s *Service) conclude(ctx context.Context, tx *sqlite.Tx, d Deploy, o outco
 		return err
 	}
 	e := entryOf(*back, auto.Audit(), audit.DeployRequested, "")
-	passed := ""
-	if l, err := lockOn(ctx, tx, d.Target); err == nil && l != nil {
-		passed = l.passed()
-	}
 	if err := enter(ctx, tx, back, e, "", passed); err != nil {
 		return err
 	}
@@ -211,6 +223,6 @@ func (s *Service) takeUp(d Deploy) {
 			return err
 		}
 		r.resumed()
-		return r.deploy()
+		return r.deploy(Author{})
 	})
 }

@@ -114,6 +114,11 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 			w.options = func(o *deploys.Options) { o.Commits = asked{w.commits, func() { rename(w, "bad_images", "away") }} }
 			w.start(nil)
 		}, "it cannot be read whether 0000001 is marked as bad."},
+		"locks cannot be read": {func(w *world) {
+			w.stop()
+			w.options = func(o *deploys.Options) { o.Commits = asked{w.commits, func() { rename(w, "locks", "away") }} }
+			w.start(nil)
+		}, "it cannot be read whether api in prod is locked."},
 		"the same image with another beside it": {func(w *world) {
 			w.cluster.SetImage(api, "api", deploystest.Repo+"api:abc1234@"+deploystest.Digest("abc1234"))
 			w.complete(api)
@@ -159,7 +164,8 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				if e := w.entries(audit.Filter{Action: audit.DeployFailed})[0]; !strings.Contains(e.Detail, c.want) {
 					t.Errorf("the log says %q", e.Detail)
 				}
-				if strings.Contains(d.Note, "cannot be read") && strings.Contains(name, "read") {
+				switch name {
+				case "marks cannot be read", "what ran well cannot be read":
 					rename(w, "away", "bad_images")
 				}
 				marks, err := w.svc.BadImages(w.Context(), deploystest.Repo+"api")

@@ -50,7 +50,7 @@ func TestLockAndChanges(t *testing.T) {
 			t.Fatal("nothing to restore")
 		}
 		w.refused(deploys.Request{Target: api, Return: &back, Actor: ana}, errs.Invalid, "A rollback passes the lock only with a reason")
-		if d := w.deploy(adoptOf(api)); d.Status != deploys.Succeeded {
+		if d := w.deploy(w.adoptOf()); d.Status != deploys.Succeeded {
 			t.Errorf("adopted: %s %s", d.Status, d.Sentence)
 		}
 	})

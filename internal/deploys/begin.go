@@ -11,7 +11,7 @@ import (
 // firstLook reads what the patch is guarded by. Where that is not what the deploy was asked against, somebody has changed it
 // meanwhile: it is not overwritten, and the deploy is over. A cache may not have the patch yet of a deploy whose place this
 // one took, nor what a person did after a failure, so these are read from the API server.
-func (r *run) firstLook() (Rollout, error) {
+func (r *run) firstLook(left Author) (Rollout, error) {
 	if r.d.Automatic() {
 		seen, err := r.await()
 		if err != nil {
@@ -33,7 +33,7 @@ func (r *run) firstLook() (Rollout, error) {
 		return seen, r.errored(err)
 	}
 	asked := seen
-	asked.Template = r.d.From.Template
+	asked.Template, asked.ChangedBy, asked.ChangedAt = r.d.From.Template, left.Manager, left.At
 	why := changed(r.app, asked, seen)
 	if why == "" {
 		return seen, nil
@@ -78,7 +78,7 @@ func (r *run) undisturbed(seen Rollout) string {
 	case !seen.Exists:
 		return fmt.Sprintf("The Deployment %s was deleted before this automatic rollback began. Nothing was sent.", r.app.Workload)
 	}
-	return fmt.Sprintf("%s was changed by %s%s before this automatic rollback began. Nothing was sent.", r.app.Workload, manager(seen), at(seen.ChangedAt))
+	return fmt.Sprintf("%s was changed by %s before this automatic rollback began. Nothing was sent.", r.app.Workload, seen.Author().since(r.left()))
 }
 
 // inherited tells whether a view shows no more than what was sent by a deploy whose place this one took, or by one whose
@@ -105,7 +105,7 @@ func changed(app App, seen, live Rollout) string {
 	case live.UID != seen.UID:
 		return fmt.Sprintf("The Deployment %s was deleted and created anew while this deploy was starting. Nothing was sent.", app.Workload)
 	case live.Template != seen.Template:
-		return fmt.Sprintf("%s was changed by %s%s while this deploy was starting. Nothing was sent.", app.Workload, manager(live), at(live.ChangedAt))
+		return fmt.Sprintf("%s was changed by %s while this deploy was starting. Nothing was sent.", app.Workload, live.Author().since(seen.Author()))
 	case live.Paused != seen.Paused:
 		return fmt.Sprintf("%s was paused or resumed while this deploy was starting. Nothing was sent.", app.Workload)
 	}

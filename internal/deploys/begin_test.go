@@ -141,10 +141,11 @@ func TestLateLaunch(t *testing.T) {
 func TestAnswerWaitsForTheCluster(t *testing.T) {
 	away := errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC.")
 	fails := func(w *world) deploys.Deploy {
+		w.stop() // it goes away between the failure, which has to be proven, and its answer
+		w.options = func(o *deploys.Options) { o.Commits = asked{w.commits, func() { w.cluster.SetNotReady(away) }} }
+		w.start(nil)
 		d := w.deploy(deployOf(api, "abc1234"))
-		w.settle(9 * time.Minute)
-		w.cluster.SetNotReady(away)
-		w.settle(2 * time.Minute)
+		w.settle(11 * time.Minute)
 		back := w.get(d.ID + 1)
 		if back.Status != deploys.Pending || back.Trouble != "This rollback waits for the cluster. "+errs.Public(away) {
 			w.Fatalf("%s %q, trouble %q", back.Status, back.Sentence, back.Trouble)

@@ -30,6 +30,8 @@ func (s *Service) reject(ctx context.Context, req Request, cause error) error {
 		d.Kind, d.RollbackOf = KindRollback, req.Return.Deploy
 	case req.Restart:
 		d.Kind = KindRestart
+	case req.Adopt != 0:
+		d.Kind = KindAdopt
 	}
 	return s.refuse(ctx, req.Actor, entryOf(d, req.Actor.Audit(), audit.DeployRejected, req.Actor.RequestID), cause)
 }
@@ -58,13 +60,15 @@ func entryOf(d Deploy, actor audit.Actor, action, requestID string) audit.Entry 
 		Reason: d.Reason, RequestID: requestID}
 }
 
-// subjectOf tells a rollback and a restart from a deploy in the log.
+// subjectOf tells a rollback, a restart and an adoption from a deploy in the log.
 func subjectOf(d Deploy) string {
 	switch {
 	case d.Automatic():
 		return "automatic rollback"
 	case d.Kind == KindRollback, d.Kind == KindRestart:
 		return string(d.Kind)
+	case d.Kind == KindAdopt:
+		return "adoption"
 	}
 	return ""
 }

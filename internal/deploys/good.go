@@ -87,15 +87,20 @@ func (s *Service) LastGood(ctx context.Context, d Deploy) (back ReturnTo, v Vers
 	if err != nil {
 		return back, v, false, err
 	}
-	runs := d.To
-	if d.unsent() {
+	_, late, err := s.Landed(ctx, d)
+	if err != nil {
+		return back, v, false, err
+	}
+	sent, runs := late || !d.unsent(), d.To
+	if !sent {
 		runs = d.From
 	}
-	undoes := d.Kind == KindRestart && d.Status != Succeeded && !d.unsent() // it brought no image: another one would not undo it
+	undoes := d.Kind == KindRestart && d.Status != Succeeded && sent // it brought no image: another one would not undo it
 	for past := []Deploy{d}; len(past) > 0; {
 		for _, c := range past {
 			if c.ID != d.ID && c.CanReturnTo() && !alike(c.To, runs) && !marked(marks, c.To) {
-				return ReturnTo{Deploy: c.ID}, c.To, true, nil
+				whole, found, err := get(ctx, s.db, `id = ?`, c.ID)
+				return ReturnTo{Deploy: c.ID}, whole.Ran(), found && err == nil, err
 			}
 			other := c.ID == d.ID && undoes || !alike(c.From, runs)
 			if c.CanReturnBefore() && other && !marked(marks, c.From) {

@@ -90,7 +90,7 @@ func TestVerdictsGrowOld(t *testing.T) {
 			w.set(deploystest.Repo + "api@" + deploystest.Digest("abc1234"))
 			w.complete(api)
 			w.settled()
-			if d := w.deploy(adoptOf(api)); d.Status != deploys.Succeeded {
+			if d := w.deploy(w.adoptOf()); d.Status != deploys.Succeeded {
 				w.Fatalf("%s %s", d.Status, d.Sentence)
 			}
 		},

@@ -22,6 +22,7 @@ type Basis struct {
 	UID        string
 	Generation int64
 	Template   string
+	Left       Author // the newest write into the template, as our patch left it
 	To         Version
 	T0         time.Time
 	Usual      time.Duration // the longest start of a pod in the last good deploys; 0: not known
@@ -163,7 +164,7 @@ func (j *judge) superseded() (Verdict, bool) {
 	case j.r.UID != j.b.UID:
 		return end("The Deployment %s was deleted and created anew while this deploy was rolling out.", name)
 	case j.r.Generation >= j.b.Generation && j.r.Template != j.b.Template:
-		return end("%s was changed by %s%s.", name, manager(j.r), at(j.r.ChangedAt))
+		return end("%s was changed by %s.", name, j.r.Author().since(j.b.Left))
 	}
 	return Verdict{}, false
 }

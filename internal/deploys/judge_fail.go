@@ -243,13 +243,6 @@ func count(n, of int32) string {
 	return fmt.Sprintf("%d of %d pods", n, of)
 }
 
-func manager(r Rollout) string {
-	if r.ChangedBy == "" {
-		return "somebody else"
-	}
-	return r.ChangedBy
-}
-
 func at(t time.Time) string {
 	if t.IsZero() {
 		return ""

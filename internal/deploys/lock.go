@@ -71,6 +71,11 @@ func (l Lock) Says() string {
 	return fmt.Sprintf("%s is locked by %s since %s, %s: “%s”.", l.Scope.Title(), l.OwnerName, moment(l.Created), l.Until(), l.Reason)
 }
 
+// Keeps says what does not happen to a target that the lock covers.
+func (l Lock) Keeps(t Target) string {
+	return fmt.Sprintf("Until then nothing is deployed to %s; a rollback passes with a reason.", t)
+}
+
 // LockRequest asks for a lock.
 type LockRequest struct {
 	Scope  Scope
@@ -80,7 +85,7 @@ type LockRequest struct {
 }
 
 // Lock closes a scope to deploys. Errors: errs.Forbidden, errs.Invalid (no reason, a time out of bounds),
-// errs.NotFound (no such app), errs.Conflict (locked already, naming who and why), errs.Unavailable. A refusal is an
+// errs.NotFound (no such environment or app), errs.Conflict (locked already, naming who and why), errs.Unavailable. A refusal is an
 // audit entry.
 func (s *Service) Lock(ctx context.Context, req LockRequest) (Lock, error) {
 	l, err := s.lock(ctx, req)
@@ -112,6 +117,11 @@ func (s *Service) lock(ctx context.Context, req LockRequest) (l Lock, err error)
 		return l, errs.New(errs.Invalid, "Say why %s is locked: it is what others are told when they are refused.", req.Scope)
 	case req.For < 0 || req.For > 0 && req.For < time.Minute || req.For > LongestLock:
 		return l, errs.New(errs.Invalid, "A lock lasts from a minute to %d days, or until somebody unlocks it.", LongestLock/(24*time.Hour))
+	}
+	if req.Scope.Env != "" {
+		if err := s.cluster.Ready(Target(req.Scope)); errs.KindOf(err) == errs.NotFound {
+			return l, err
+		}
 	}
 	if req.Scope.App != "" {
 		if _, err := s.cluster.App(Target(req.Scope)); errs.KindOf(err) == errs.NotFound { // a cluster out of reach is no reason not to lock
@@ -260,8 +270,7 @@ func passLock(ctx context.Context, tx *sqlite.Tx, req Request, kind Kind) (passe
 	case err != nil || l == nil || kind == KindAdopt:
 		return "", err
 	case kind != KindRollback:
-		return "", errs.New(errs.Conflict, "%s Until then nothing is deployed to %s; a rollback passes with a reason. %s or an admin can unlock it.",
-			l.Says(), req.Target, l.OwnerName)
+		return "", errs.New(errs.Conflict, "%s %s %s or an admin can unlock it.", l.Says(), l.Keeps(req.Target), l.OwnerName)
 	case strings.TrimSpace(req.Reason) == "":
 		return "", errs.New(errs.Invalid, "%s A rollback passes the lock only with a reason: say why.", l.Says())
 	}

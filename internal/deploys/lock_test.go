@@ -291,3 +291,15 @@ func TestLockAndDeployAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A lock is of something that there is.
+func TestLockNeedsAnEnvironment(t *testing.T) {
+	in(t, func(w *world) {
+		for _, scope := range []deploys.Scope{{Env: "prood"}, {App: "api", Env: "prood"}} {
+			_, err := w.svc.Lock(w.Context(), deploys.LockRequest{Scope: scope, Reason: "x", Actor: root})
+			is(t, err, errs.NotFound, `There is no environment "prood"`)
+		}
+		w.cluster.SetNotReady(errs.New(errs.Unavailable, "The cluster cannot be reached since 02:10 UTC."))
+		w.lock(deploys.Scope{Env: "prod"}, 0) // out of reach is no reason not to lock
+	})
+}

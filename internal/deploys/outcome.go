@@ -65,7 +65,7 @@ func (r *run) finish(o outcome) error {
 		return nil
 	}
 	r.s.hub.ring(back.ID)
-	r.s.launch(r.app, *back)
+	r.s.launch(r.app, *back, Author{})
 	return nil
 }
 
@@ -91,6 +91,10 @@ func (s *Service) end(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome) e
 	if err := s.view(ctx, tx, d.ID, o.look); err != nil {
 		return err
 	}
+	left, err := leftBehind(ctx, tx, d, o)
+	if err != nil {
+		return err
+	}
 	if _, err := appendEvent(ctx, tx, d.ID, EventStep, foreign.Line(string(o.status)+": "+o.sentence, 1000)); err != nil {
 		return err
 	}
@@ -112,8 +116,13 @@ func (s *Service) end(ctx context.Context, tx *sqlite.Tx, d Deploy, o outcome) e
 		e.Detail += " (" + o.note + ")"
 	}
 	entry, err := audit.Append(ctx, tx, e)
-	if err != nil || o.now == nil {
+	switch {
+	case err != nil:
 		return err
+	case left != nil:
+		return s.recordLeft(ctx, tx, d, *left)
+	case o.now == nil:
+		return nil
 	}
 	return overtaken(ctx, tx, d, *o.now, entry.Seq)
 }

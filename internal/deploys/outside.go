@@ -2,7 +2,6 @@ package deploys
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -22,8 +21,8 @@ type OutsideChange struct {
 	Noticed time.Time
 	From    Version // what the target had been last known to run
 	To      Version // what it was set to; no images: it was deleted
-	Deploy  int64   // the deploy that it ended as superseded; 0: none was under way
-	Seq     int64   // of its audit entry: change.outside, or the one of that deploy's end
+	Deploy  int64   // the deploy that it ended as superseded, or whose patch landed after it was given up; 0: neither
+	Seq     int64   // of its audit entry: change.outside, or the one of the end of the deploy that it superseded
 	Open    bool    // it still stands, and nobody has adopted it or brought something else
 }
 
@@ -50,7 +49,6 @@ const (
 // outsider looks for changes that no deploy of ours made, for all targets, in one goroutine.
 type outsider struct {
 	s     *Service
-	began time.Time
 	rests map[Target]rest
 }
 
@@ -65,7 +63,7 @@ func (s *Service) watchOutside(ctx context.Context) {
 	defer stop()
 	deployed, stop := s.hub.listen(0)
 	defer stop()
-	o := outsider{s: s, began: s.db.Now(), rests: map[Target]rest{}}
+	o := outsider{s: s, rests: map[Target]rest{}}
 	for {
 		again := o.look(ctx)
 		pause := time.NewTimer(lookPause)
@@ -115,7 +113,7 @@ func (o *outsider) look(ctx context.Context) (again time.Time) {
 	}
 	for _, app := range o.targets(known) {
 		r, err := o.s.cluster.Rollout(app.Target)
-		if err != nil || !r.StaleSince.IsZero() || o.s.cluster.Ready(app.Target) != nil {
+		if err != nil || !r.Partial && (!r.StaleSince.IsZero() || o.s.cluster.Ready(app.Target) != nil) {
 			continue // the bell rings when it is seen again
 		}
 		was, found := known[app.Target]
@@ -178,42 +176,73 @@ func appOf(t Target, v Version) App {
 	return App{Target: t, Workload: t.App, Repository: v.Repository, Containers: slices.Sorted(maps.Keys(v.Images))}
 }
 
-// notice records what a view says that is not known yet. A Deployment that is gone or another one is first read from the
-// API server: the caches may be behind what a deploy of ours has just read there.
+// notice records what a view says that is not known yet. While a deploy is active its runner knows which change is its
+// own, and records what ends it.
 func (o *outsider) notice(ctx context.Context, app App, was sighting, r Rollout) (recorded bool, err error) {
-	if was.uid != "" && was.uid != uidOf(r) {
-		live, err := o.s.cluster.Live(ctx, app.Target)
-		if err != nil {
-			return false, err
-		}
-		if uidOf(live) != uidOf(r) {
-			return false, errs.New(errs.Unavailable, "The cluster's caches are behind.")
-		}
+	if _, active, err := active(ctx, o.s.db, app.Target); err != nil || active {
+		return false, err
+	}
+	sure, err := o.s.sure(ctx, app.Target, was, r)
+	if err != nil || !sure && was.uid == uidOf(r) {
+		return false, err // a generation that is lower: the bell rings when the caches have caught up
+	}
+	if !sure {
+		return false, errs.New(errs.Unavailable, "The cluster's caches are behind.")
 	}
 	err = o.s.db.Write(ctx, func(tx *sqlite.Tx) error {
-		recorded = false
-		_, active, err := get(ctx, tx, `app = ? AND env = ? AND finished_at IS NULL`, app.App, app.Env)
-		if err != nil || active { // its runner knows which change is its own, and records what ends it
+		_, active, err := active(ctx, tx, app.Target)
+		if err != nil || active {
 			return err
 		}
-		was, found, err := sightingOf(ctx, tx, app.Target)
-		if err != nil {
-			return err
-		}
-		c := was.change(app, r)
-		if ours, err := lateLanding(ctx, tx, app.Target, r); err != nil {
-			return err
-		} else if !found || ours || c.Kind == "" {
-			return was.next(app, r).put(ctx, tx, app.Target)
-		}
-		entry, err := audit.Append(ctx, tx, o.entry(c, was, app, r, tx.Now.Time))
-		if err != nil {
-			return err
-		}
-		recorded, c.Seq = true, entry.Seq
-		return c.record(ctx, tx, was.next(app, r))
+		recorded, err = o.s.noticed(ctx, tx, app, r, sure)
+		return err
 	})
 	return recorded && err == nil, err
+}
+
+func active(ctx context.Context, q sqlite.Querier, t Target) (Deploy, bool, error) {
+	return get(ctx, q, `app = ? AND env = ? AND finished_at IS NULL`, t.App, t.Env)
+}
+
+// sure tells whether a view is no older than what is known. Where it may be, the API server is asked.
+func (s *Service) sure(ctx context.Context, t Target, was sighting, r Rollout) (bool, error) {
+	if !was.doubtful(r) {
+		return true, nil
+	}
+	live, err := s.cluster.Live(ctx, t)
+	return err == nil && uidOf(live) == uidOf(r) && live.Generation == r.Generation, err
+}
+
+// noticed compares a view of a target that no deploy holds with what is known of it, records what has changed and takes
+// it for known, all inside tx: the goroutine that looks does so, and each deploy before it begins, or its own patch
+// would hide what came just before it.
+func (s *Service) noticed(ctx context.Context, tx *sqlite.Tx, app App, r Rollout, sure bool) (recorded bool, err error) {
+	was, found, err := sightingOf(ctx, tx, app.Target)
+	if err != nil || !found {
+		if err == nil {
+			err = was.next(app, r, sure).put(ctx, tx, app.Target)
+		}
+		return false, err
+	}
+	c := was.change(app, r, sure)
+	lost, err := lateLanding(ctx, tx, app.Target, r)
+	if err != nil {
+		return false, err
+	}
+	if c.Kind == "" || lost.Status == Superseded && lost.set(r) && r.ChangedBy == FieldManager {
+		return false, was.next(app, r, sure).put(ctx, tx, app.Target)
+	}
+	if lost.Status == Errored {
+		if c.Deploy = lost.ID; lost.set(r) {
+			c.Manager, c.At = r.ChangedBy, r.ChangedAt
+		}
+	}
+	entry, err := audit.Append(ctx, tx, s.changeEntry(c, was, app, r, tx.Now.Time))
+	if err != nil {
+		return false, err
+	}
+	c.Seq = entry.Seq
+	return true, c.record(ctx, tx, was.next(app, r, sure))
 }
 
 // overtaken records the change that ended a deploy of ours as superseded. The deploy's own entry tells of it.
@@ -223,23 +252,20 @@ func overtaken(ctx context.Context, tx *sqlite.Tx, d Deploy, r Rollout, seq int6
 		return err
 	}
 	app := appOf(d.Target, d.To)
-	c := was.change(app, r)
+	c := was.change(app, r, false)
 	if !found || c.Kind == "" {
-		return was.next(app, r).put(ctx, tx, d.Target)
+		return was.next(app, r, false).put(ctx, tx, d.Target)
 	}
 	c.Deploy, c.Seq = d.ID, seq
-	return c.record(ctx, tx, was.next(app, r))
+	return c.record(ctx, tx, was.next(app, r, false))
 }
 
 // record writes the change and what is known from now on.
 func (c OutsideChange) record(ctx context.Context, tx *sqlite.Tx, now sighting) error {
-	asks := c.Kind != ChangedGone && c.Kind != ChangedRestart
-	_, good, found, err := knownGood(ctx, tx, c.Target)
+	asks := c.Kind != ChangedGone && (c.Kind != ChangedRestart || c.Deploy != 0) // else the pods are new, and nothing more
+	back, err := cameBack(ctx, tx, c)
 	if err != nil {
 		return err
-	}
-	if found && good.Template == c.To.Template { // it has come back to what it was by itself
-		asks = false
 	}
 	if err := c.From.doubt(ctx, tx, c.Target); err != nil {
 		return err
@@ -247,59 +273,43 @@ func (c OutsideChange) record(ctx context.Context, tx *sqlite.Tx, now sighting) 
 	if c.At.IsZero() {
 		c.At = tx.Now.Time
 	}
-	if err := insertChange(ctx, tx, c, asks); err != nil {
+	if err := insertChange(ctx, tx, c, asks && !back); err != nil {
 		return err
 	}
 	return now.put(ctx, tx, c.Target)
 }
 
-// lateLanding tells whether a template is what a deploy of ours sent that was over before it knew: one that another
-// deploy replaced while its patch was on its way.
-func lateLanding(ctx context.Context, tx *sqlite.Tx, t Target, r Rollout) (bool, error) {
-	if r.DeployID == 0 || r.ChangedBy != FieldManager {
-		return false, nil
+// cameBack tells whether a change has set a target to what it was meant to run: then nobody has to decide.
+func cameBack(ctx context.Context, tx *sqlite.Tx, c OutsideChange) (bool, error) {
+	d, found, err := lastDecided(ctx, tx, c.Target)
+	if err != nil || found {
+		return found && (d.Ran().templated(c.To) || d.To.templated(c.To)), err // a rollback's To: what its image ran with
 	}
-	d, found, err := get(ctx, tx, `id = ? AND app = ? AND env = ? AND template = ''`, r.DeployID, t.App, t.Env)
-	return found && err == nil && d.set(r), err
+	_, good, found, err := knownGood(ctx, tx, c.Target)
+	return found && good.templated(c.To), err
 }
 
-// entry is the audit entry of a change. Its actor is the field manager: who stood behind that, the cluster does not keep.
-func (o *outsider) entry(c OutsideChange, was sighting, app App, r Rollout, now time.Time) audit.Entry {
-	name := "cluster:" + c.Manager
-	if c.Manager == "" {
-		name = "cluster:unknown"
+// lateLanding gives the deploy that was over before anybody knew whether its patch had landed, where the cluster shows that
+// it has: one that another deploy replaced while its patch was on its way, or one that was given up and of whose landing
+// nothing is recorded yet.
+func lateLanding(ctx context.Context, tx *sqlite.Tx, t Target, r Rollout) (Deploy, error) {
+	if r.DeployID == 0 {
+		return Deploy{}, nil
 	}
-	detail := c.sentence(app.Workload, now)
-	if c.Kind != ChangedGone && !c.At.IsZero() && c.At.Before(o.began.Add(-time.Second)) { // the API server keeps whole seconds
-		detail += " The portal was not running then."
-	}
-	if n := r.Generation - was.generation; c.Kind != ChangedAnew && c.Kind != ChangedGone && n > 1 {
-		detail += fmt.Sprintf(" It was written %d times since it was last looked at, scaling included; this is where it ended.", n)
-	}
-	return audit.Entry{Actor: audit.Actor{ID: name, Name: name, Source: "system", Method: "none"}, Action: audit.ChangeOutside,
-		App: c.Target.App, Env: c.Target.Env, Repository: first(c.To.Repository, c.From.Repository),
-		FromTag: c.From.Tag, FromDigest: c.From.Digest, ToTag: c.To.Tag, ToDigest: c.To.Digest, Detail: detail}
+	d, _, err := get(ctx, tx, `id = ? AND app = ? AND env = ? AND template = '' AND status IN ('superseded', 'errored')
+		AND NOT EXISTS (SELECT 1 FROM outside_changes c WHERE c.superseded = deploys.id)`, r.DeployID, t.App, t.Env)
+	return d, err
 }
 
-// sentence says what a change did, by whom and when.
-func (c OutsideChange) sentence(workload string, now time.Time) string {
-	who, when := c.Manager, c.At
-	if who == "" {
-		who = "somebody"
+// Landed gives the outside change that is the patch of a deploy, come after the deploy was given up. found is false where
+// there is none.
+func (s *Service) Landed(ctx context.Context, d Deploy) (c OutsideChange, found bool, err error) {
+	if d.Status != Errored || !d.unsent() {
+		return c, false, nil
 	}
-	if when.IsZero() {
-		when = now
+	list, err := listChanges(ctx, s.db, `superseded = ?`, d.ID)
+	if err != nil || len(list) == 0 {
+		return c, false, err
 	}
-	by := " by " + who + " at " + when.UTC().Format("2006-01-02 15:04:05") + " UTC, not through the portal."
-	switch c.Kind {
-	case ChangedImage:
-		return "The image was changed from " + c.From.Short() + " to " + c.To.Short() + by
-	case ChangedTemplate:
-		return "The pod template was changed" + by + " The image stayed " + c.To.Short() + "."
-	case ChangedRestart:
-		return "The pods were restarted" + by
-	case ChangedGone:
-		return "The Deployment " + workload + " was deleted, not through the portal. Kubernetes does not keep by whom."
-	}
-	return "The Deployment " + workload + " was created" + by + " It is set to " + c.To.Short() + "."
+	return list[0], true, nil
 }

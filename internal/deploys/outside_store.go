@@ -12,125 +12,6 @@ import (
 	"deployportal/internal/sqlite"
 )
 
-// sighting is what a target was when it was last looked at, or as our last patch left it.
-type sighting struct {
-	uid        string // of the Deployment; empty: it is gone
-	generation int64
-	template   string
-	bare       string
-	version    Version // Healthy: its pods have been, since the template was set
-}
-
-// uidOf is the UID of what a view shows; empty when that is nothing.
-func uidOf(r Rollout) string {
-	if !r.Exists {
-		return ""
-	}
-	return r.UID
-}
-
-// stale tells whether a view says something that is not known, be it only that a new image is healthy by now.
-func (was sighting) stale(found bool, r Rollout) bool {
-	if !found || was.uid != uidOf(r) {
-		return r.Exists || was.uid != ""
-	}
-	return r.Exists && (r.Generation > was.generation || r.Generation == was.generation && r.Template != was.template ||
-		!was.version.Healthy && HealthOf(r) == Healthy)
-}
-
-// change is what a view says has happened since; without a kind nothing has. A higher generation alone says nothing:
-// scaling bumps it too. A lower one is a cache that is behind, and another template of the same generation is none, but
-// read by another version of Kubernetes.
-func (was sighting) change(app App, r Rollout) OutsideChange {
-	c := OutsideChange{Target: app.Target, Manager: r.ChangedBy, At: r.ChangedAt, From: was.version}
-	if r.Exists {
-		c.To = runningVersion(app, r)
-		c.To.Healthy = false // the pods that are there may be those of before
-	}
-	switch {
-	case !r.Exists && was.uid != "":
-		c.Kind = ChangedGone
-	case !r.Exists, r.UID == was.uid && (r.Generation <= was.generation || r.Template == was.template):
-	case r.UID != was.uid:
-		c.Kind = ChangedAnew
-	case r.Bare == was.bare:
-		c.Kind = ChangedRestart
-	case !hasImages(r.Images, was.version.Images):
-		c.Kind = ChangedImage
-	default:
-		c.Kind = ChangedTemplate
-	}
-	return c
-}
-
-// next is what is known after a view.
-func (was sighting) next(app App, r Rollout) sighting {
-	switch {
-	case !r.Exists:
-		was.uid, was.generation = "", 0 // what it ran last stays known
-		return was
-	case was.uid == r.UID && r.Generation < was.generation:
-		return was
-	}
-	now := runningVersion(app, r)
-	if was.uid == r.UID && was.template == r.Template { // known from a deploy, perhaps, with more than a view tells
-		healthy := was.version.Healthy || now.Healthy
-		if was.version.Digest != "" {
-			now = was.version
-		}
-		now.Healthy = healthy
-	}
-	return sighting{uid: r.UID, generation: r.Generation, template: r.Template, bare: r.Bare, version: now}
-}
-
-// put stores what is known of a target.
-func (was sighting) put(ctx context.Context, tx *sqlite.Tx, t Target) error {
-	version, err := json.Marshal(was.version)
-	if err != nil {
-		return fmt.Errorf("json.Marshal(version): %w", err)
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO sightings (app, env, uid, generation, template, bare, version) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (app, env) DO UPDATE SET uid = excluded.uid, generation = excluded.generation, template = excluded.template,
-			bare = excluded.bare, version = excluded.version -- deploys.sighting.put`,
-		t.App, t.Env, was.uid, was.generation, was.template, was.bare, string(version))
-	if err != nil {
-		return fmt.Errorf("storing what is known of %s: %w", t, err)
-	}
-	return nil
-}
-
-// sightings gives what is known of all targets.
-func sightings(ctx context.Context, q sqlite.Querier) (map[Target]sighting, error) {
-	return readSightings(ctx, q, `ORDER BY env, app`)
-}
-
-func sightingOf(ctx context.Context, q sqlite.Querier, t Target) (was sighting, found bool, err error) {
-	all, err := readSightings(ctx, q, `WHERE app = ? AND env = ?`, t.App, t.Env)
-	was, found = all[t]
-	return was, found, err
-}
-
-func readSightings(ctx context.Context, q sqlite.Querier, where string, args ...any) (map[Target]sighting, error) {
-	out := map[Target]sighting{}
-	err := sqlite.Each(ctx, q, func(rows *sql.Rows) error {
-		var t Target
-		var s sighting
-		var version string
-		if err := rows.Scan(&t.App, &t.Env, &s.uid, &s.generation, &s.template, &s.bare, &version); err != nil {
-			return err
-		}
-		if err := json.Unmarshal([]byte(version), &s.version); err != nil {
-			return fmt.Errorf("what is known of %s: %w", t, err)
-		}
-		out[t] = s
-		return nil
-	}, `SELECT app, env, uid, generation, template, bare, version FROM sightings `+where+` -- deploys.sightings`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("reading what is known of the targets: %w", err)
-	}
-	return out, nil
-}
-
 func insertChange(ctx context.Context, tx *sqlite.Tx, c OutsideChange, asks bool) error {
 	from, err := json.Marshal(c.From)
 	if err != nil {
@@ -149,9 +30,22 @@ func insertChange(ctx context.Context, tx *sqlite.Tx, c OutsideChange, asks bool
 	return nil
 }
 
-// decided is the audit entry of the last deploy that said what a target shall run. A restart does not say that.
-const decided = `ifnull((SELECT d.audit_seq FROM deploys d WHERE d.app = c.app AND d.env = c.env AND d.status = 'succeeded'
-	AND d.kind <> 'restart' ORDER BY d.id DESC LIMIT 1), 0)`
+// decides is true of a deploy that said what a target shall run. A restart does not say that, nor does a rollback that the
+// portal made by itself: it brings back what ran, be it something that nobody has adopted yet.
+const decides = `status = 'succeeded' AND kind <> 'restart' AND actor_id <> 'portal:auto'`
+
+// decided is the audit entry of the last deploy that decided.
+const decided = `ifnull((SELECT audit_seq FROM deploys WHERE app = c.app AND env = c.env AND ` + decides + ` ORDER BY id DESC LIMIT 1), 0)`
+
+// counts is true of a change of what runs: a restart is one only where it ended a deploy whose image was not proven yet.
+const counts = `(kind <> 'restart' OR asks = 1)`
+
+// newest are the newest changes that count, of every target: each that has one is among the sightings.
+const newest = `id IN (SELECT (SELECT max(id) FROM outside_changes WHERE app = s.app AND env = s.env AND ` + counts + `) FROM sightings s)`
+
+const selectChanges = `SELECT id, app, env, kind, manager, changed_at, noticed_at, from_version, to_version, superseded, audit_seq,
+	asks AND audit_seq > ` + decided + ` AND id = (SELECT max(id) FROM outside_changes WHERE app = c.app AND env = c.env AND ` + counts + `)
+	FROM outside_changes c WHERE `
 
 func listChanges(ctx context.Context, q sqlite.Querier, where string, args ...any) ([]OutsideChange, error) {
 	var out []OutsideChange
@@ -172,19 +66,17 @@ func listChanges(ctx context.Context, q sqlite.Querier, where string, args ...an
 		}
 		out = append(out, c)
 		return nil
-	}, `SELECT id, app, env, kind, manager, changed_at, noticed_at, from_version, to_version, superseded, audit_seq,
-		asks AND audit_seq > `+decided+` AND id = (SELECT max(n.id) FROM outside_changes n WHERE n.app = c.app AND n.env = c.env AND n.kind <> 'restart')
-		FROM outside_changes c WHERE `+where+` -- deploys.listChanges`, args...)
+	}, selectChanges+where+` -- deploys.listChanges`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing changes from outside: %w", err)
 	}
 	return out, nil
 }
 
-// LatestChanges gives the newest outside change of every target that had one, restarts left out: they do not change what
-// runs.
+// LatestChanges gives the newest outside change of every target that had one, restarts left out that change nothing
+// of what runs.
 func (s *Service) LatestChanges(ctx context.Context) (map[Target]OutsideChange, error) {
-	list, err := listChanges(ctx, s.db, `id IN (SELECT max(id) FROM outside_changes WHERE kind <> 'restart' GROUP BY app, env)`)
+	list, err := listChanges(ctx, s.db, newest)
 	out := make(map[Target]OutsideChange, len(list))
 	for _, c := range list {
 		out[c.Target] = c
@@ -202,13 +94,16 @@ func (s *Service) Changes(ctx context.Context, t Target, after, before int64, li
 		t.App, t.Env, after, before, limit)
 }
 
+// Stands tells whether a view still shows what a change has set, restarts aside.
+func (c OutsideChange) Stands(r Rollout) bool { return c.To.templated(Version{}.in(r)) }
+
 // OpenChange gives the outside change of a target that somebody has to adopt or undo. found is false when there is none.
 func (s *Service) OpenChange(ctx context.Context, t Target) (c OutsideChange, found bool, err error) {
 	return openChange(ctx, s.db, t)
 }
 
 func openChange(ctx context.Context, q sqlite.Querier, t Target) (c OutsideChange, found bool, err error) {
-	list, err := listChanges(ctx, q, `app = ? AND env = ? AND kind <> 'restart' ORDER BY id DESC LIMIT 1`, t.App, t.Env)
+	list, err := listChanges(ctx, q, `app = ? AND env = ? AND `+counts+` ORDER BY id DESC LIMIT 1`, t.App, t.Env)
 	if err != nil || len(list) == 0 || !list[0].Open {
 		return c, false, err
 	}
@@ -248,12 +143,16 @@ func (s *Service) KnownGood(ctx context.Context, t Target) (back ReturnTo, v Ver
 	return s.LastGood(ctx, newest[0])
 }
 
+// lastDecided is the last deploy of a target that said what it shall run.
+func lastDecided(ctx context.Context, q sqlite.Querier, t Target) (Deploy, bool, error) {
+	return get(ctx, q, `app = ? AND env = ? AND `+decides+` ORDER BY id DESC LIMIT 1`, t.App, t.Env)
+}
+
 // knownGood is what a target was meant to run, whether or not it ran well.
 func knownGood(ctx context.Context, q sqlite.Querier, t Target) (back ReturnTo, v Version, ok bool, err error) {
-	d, ok, err := get(ctx, q, `app = ? AND env = ? AND status = 'succeeded' AND kind <> 'restart' ORDER BY id DESC LIMIT 1`, t.App, t.Env)
+	d, ok, err := lastDecided(ctx, q, t)
 	if err != nil || ok {
-		d.To.Template = d.Template
-		return ReturnTo{Deploy: d.ID}, d.To, ok, err
+		return ReturnTo{Deploy: d.ID}, d.Ran(), ok, err
 	}
 	firsts, err := listChanges(ctx, q, `app = ? AND env = ? ORDER BY id LIMIT 1`, t.App, t.Env)
 	if err != nil || len(firsts) == 0 || len(firsts[0].From.Images) == 0 {
@@ -264,12 +163,12 @@ func knownGood(ctx context.Context, q sqlite.Querier, t Target) (back ReturnTo, 
 
 // ranOutside completes what every target ran at a time by the changes that no deploy made.
 func (s *Service) ranOutside(ctx context.Context, ran []Ran, at time.Time) ([]Ran, error) {
-	last, err := listChanges(ctx, s.db, `id IN (SELECT max(id) FROM outside_changes WHERE kind <> 'restart' AND changed_at <= ? GROUP BY app, env)
+	last, err := listChanges(ctx, s.db, `id IN (SELECT max(id) FROM outside_changes WHERE `+counts+` AND changed_at <= ? GROUP BY app, env)
 		ORDER BY env, app`, sqlite.Time{Time: at})
 	if err != nil {
 		return nil, err
 	}
-	later, err := listChanges(ctx, s.db, `id IN (SELECT min(id) FROM outside_changes WHERE kind <> 'restart' GROUP BY app, env)
+	later, err := listChanges(ctx, s.db, `id IN (SELECT min(id) FROM outside_changes WHERE `+counts+` GROUP BY app, env)
 		AND changed_at > ? ORDER BY env, app`, sqlite.Time{Time: at})
 	if err != nil {
 		return nil, err

@@ -22,7 +22,8 @@ type Cluster interface {
 	// App gives one app. errs.NotFound names what exists.
 	App(Target) (App, error)
 	// Ready tells whether the caches behind a target can be trusted: nil, or errs.Unavailable with the reason in a
-	// sentence ("The cluster cannot be reached since 02:10 UTC.", "The portal may not list pods in honeydue.").
+	// sentence ("The cluster cannot be reached since 02:10 UTC.", "The portal may not list pods in honeydue."); errs.NotFound
+	// when there is no such environment.
 	Ready(Target) error
 	// Rollout puts the present view together. A Deployment that does not exist is no error: Exists is false.
 	Rollout(Target) (Rollout, error)
@@ -70,6 +71,15 @@ type Applied struct {
 	Generation      int64
 	Template        string // hash, comparable with Rollout.Template
 	Bare            string // hash, comparable with Rollout.Bare
+	Frame           string // hash, comparable with Rollout.Frame
+	Images          map[string]string
+	Author          Author
+}
+
+// Applied is what an answer, read as a view, says of the patch that it answers.
+func (r Rollout) Applied() Applied {
+	return Applied{UID: r.UID, ResourceVersion: r.ResourceVersion, Generation: r.Generation, Template: r.Template, Bare: r.Bare,
+		Frame: r.Frame, Images: r.Images, Author: r.Author()}
 }
 
 // Registry is what the path of a deploy needs of the image registry; internal/gitea implements it.

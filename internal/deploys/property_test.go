@@ -32,6 +32,7 @@ type machine struct {
 	mu     sync.Mutex
 	next   []answer       // what the cluster does with the next patches
 	landed map[int64]bool // deploys whose patch changed the cluster
+	late   map[int64]bool // of those, whose patch was so late that the portal had given it up
 	bad    []string       // what was seen to be wrong when a patch came
 }
 
@@ -44,6 +45,7 @@ const (
 	lost     answer = "lost"               // the patch gets lost, and nobody says so
 	silent   answer = "landed, unanswered" // the patch lands, and nobody says so
 	late     answer = "lands late"         // the patch lands in a moment, and nobody says so
+	tooLate  answer = "lands very late"    // the patch lands when the portal has given it up, and nobody says so
 	refusing answer = "refused"
 )
 
@@ -89,7 +91,13 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				m.told(t, m.svc.Unlock(m.Context(), root, stand[0].ID))
 			}
 		},
-		"adopt": func(t *rapid.T) { m.ask(t, deploys.Request{Target: target(t), Adopt: true, Actor: ana}) },
+		"adopt": func(t *rapid.T) {
+			req := deploys.Request{Target: target(t), Adopt: 1, Actor: ana}
+			if c, found, err := m.svc.OpenChange(m.Context(), req.Target); found && err == nil {
+				req.Adopt = c.ID
+			}
+			m.ask(t, req)
+		},
 		"crash": func(t *rapid.T) {
 			m.crashAt = rapid.SampledFrom([]string{"pending", "running", "patched", "recorded", "outcome", "answered"}).Draw(t, "point")
 		},
@@ -102,7 +110,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.cluster.Update(target(t), func(r *deploys.Rollout) { r.Desired = n; r.Generation++ })
 		},
 		"next patch": func(t *rapid.T) {
-			a := rapid.SampledFrom([]answer{busy, changed, lost, silent, late, refusing}).Draw(t, "answer")
+			a := rapid.SampledFrom([]answer{busy, changed, lost, silent, late, tooLate, refusing}).Draw(t, "answer")
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.next = append(m.next, a)
@@ -141,7 +149,7 @@ func (m *machine) ask(t *rapid.T, req deploys.Request) {
 	closed := slices.ContainsFunc(m.locks(), func(l deploys.Lock) bool { return l.Scope.Covers(req.Target) })
 	_, err := m.svc.Start(m.Context(), req)
 	m.told(t, err)
-	if err == nil && closed && !req.Adopt && (req.Return == nil || req.Reason == "") {
+	if err == nil && closed && req.Adopt == 0 && (req.Return == nil || req.Reason == "") {
 		t.Fatalf("%+v passed a lock", req)
 	}
 }
@@ -204,10 +212,13 @@ func (m *machine) patch(ch deploys.Change) error {
 			m.land(ch)
 		}
 		return unanswered
-	case late: // sooner than the portal gives up looking for it
-		time.AfterFunc(3*time.Second, func() {
+	case late, tooLate: // sooner than the portal gives up looking for it, and later
+		time.AfterFunc(map[answer]time.Duration{late: 3 * time.Second, tooLate: 30 * time.Second}[a], func() {
 			if m.cluster.Land(ch) == nil {
 				m.land(ch)
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				m.late[deployID(ch)] = a == tooLate
 			}
 		})
 		return unanswered
@@ -267,7 +278,7 @@ func (m *machine) check(t *rapid.T) {
 		actions[id] = strings.TrimSpace(actions[id] + " " + action)
 	}
 	m.mu.Lock()
-	landed := maps.Clone(m.landed)
+	landed, late := maps.Clone(m.landed), maps.Clone(m.late)
 	m.mu.Unlock()
 	for _, row := range m.texts(`SELECT id || ' ' || status || ' ' || kind FROM deploys ORDER BY id`) {
 		id, status, _ := strings.Cut(row, " ")
@@ -285,7 +296,7 @@ func (m *machine) check(t *rapid.T) {
 		delete(actions, id)
 		var n int64
 		_, _ = fmt.Sscan(id, &n)
-		if landed[n] && (status == string(deploys.Errored) || kind == string(deploys.KindAdopt)) ||
+		if landed[n] && (status == string(deploys.Errored) && !late[n] || kind == string(deploys.KindAdopt)) ||
 			!landed[n] && kind != string(deploys.KindAdopt) && (status == string(deploys.Succeeded) || status == string(deploys.Failed)) {
 			t.Fatalf("deploy %s is %s; its patch changed the cluster: %t", id, status, landed[n])
 		}
@@ -329,6 +340,15 @@ func (m *machine) end(t *rapid.T) {
 	if open := m.active(); len(open) > 0 {
 		t.Fatalf("without an end: %+v", open)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, late := range m.late {
+		d, err := m.svc.Get(m.Context(), id)
+		must(m, err)
+		if n := len(m.texts(fmt.Sprintf(`SELECT id FROM outside_changes WHERE superseded = %d`, id))); late && d.Status == deploys.Errored && n != 1 {
+			t.Fatalf("the patch of deploy %d landed after it was given up, and %d changes tell of it", id, n)
+		}
+	}
 }
 
 // property does things in any order, in a bubble of its own where time is free. plant puts a fault in.
@@ -336,7 +356,7 @@ func property(t *testing.T, plant func(*machine)) func(*rapid.T) {
 	return func(rt *rapid.T) {
 		var failed any
 		synctest.Test(t, func(t *testing.T) {
-			m := &machine{world: newWorld(t), landed: map[int64]bool{}}
+			m := &machine{world: newWorld(t), landed: map[int64]bool{}, late: map[int64]bool{}}
 			defer m.close()
 			defer func() { failed = recover() }() // rapid's way to say that a property does not hold
 			must(t, m.db.Write(t.Context(), func(tx *sqlite.Tx) error {

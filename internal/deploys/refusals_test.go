@@ -77,7 +77,7 @@ var refusals = []refusal{
 	{"an action nobody may do", func(*world) error { return auth.Policy{}.Allow(root, "unheard of", "prod") }},
 	{"nothing to do", start(func(_ *world, r *deploys.Request) { r.Image = "" })},
 	{"two things to do", start(func(_ *world, r *deploys.Request) { r.Restart = true })},
-	{"an adoption in place of a deploy", start(func(_ *world, r *deploys.Request) { r.Image, r.Adopt, r.Replaces = "", true, 1 })},
+	{"an adoption in place of a deploy", start(func(_ *world, r *deploys.Request) { r.Image, r.Adopt, r.Replaces = "", 1, 1 })},
 	{"a tag too long", start(func(_ *world, r *deploys.Request) { r.Image = strings.Repeat("x", 129) })},
 	{"a tag that is no SHA", start(func(_ *world, r *deploys.Request) { r.Image = "latest" })},
 	{"ticks on a deploy", start(func(_ *world, r *deploys.Request) { r.MarkBad = true })},
@@ -118,13 +118,26 @@ var refusals = []refusal{
 	})},
 	{"no change to adopt", start(func(w *world, r *deploys.Request) {
 		w.settled()
-		r.Image, r.Adopt = "", true
+		r.Image, r.Adopt = "", 1
 	})},
 	{"a change that still rolls out to adopt", start(func(w *world, r *deploys.Request) {
 		w.settled()
 		w.set(imageF)
 		w.settled()
-		r.Image, r.Adopt = "", true
+		r.Image, r.Adopt = "", 1
+	})},
+	{"another change than the one shown to adopt", start(func(w *world, r *deploys.Request) {
+		w.settled()
+		for _, image := range []string{imageF, imageE} {
+			w.set(image)
+			w.settled()
+		}
+		w.complete(api)
+		r.Image, r.Adopt = "", w.changes()[1].ID
+	})},
+	{"a change to adopt that does not run any more", start(func(w *world, r *deploys.Request) {
+		w.replacedByFailure()
+		r.Image, r.Adopt = "", w.changes()[0].ID
 	})},
 	{"a change that has lost pods to adopt", start(func(w *world, r *deploys.Request) {
 		w.settled()
@@ -134,7 +147,7 @@ var refusals = []refusal{
 		w.cluster.Update(api, func(r *deploys.Rollout) {
 			r.Available, r.Conditions = 1, []deploys.Condition{{Type: "Progressing", Reason: "NewReplicaSetAvailable"}}
 		})
-		r.Image, r.Adopt = "", true
+		r.Image, r.Adopt = "", w.changes()[0].ID
 	})},
 	{"no workload", start(func(w *world, _ *deploys.Request) {
 		w.cluster.Update(api, func(r *deploys.Rollout) { r.Exists = false })
@@ -201,7 +214,7 @@ var refusals = []refusal{
 		w.set(deploystest.Repo + "api:abc1234@" + deploystest.Digest("abc1234"))
 		w.complete(api)
 		w.settled()
-		r.Image, r.Adopt, r.Reason = "", true, ""
+		r.Image, r.Adopt, r.Reason = "", w.changes()[0].ID, ""
 	})},
 
 	{"a check that blocks", start(func(w *world, _ *deploys.Request) { w.block("platforms") })},

@@ -17,7 +17,7 @@ type Request struct {
 	Image    string    // a tag or a digest; empty for a rollback
 	Return   *ReturnTo // a rollback; nil for a deploy
 	Restart  bool      // the image that runs, in new pods
-	Adopt    bool      // what somebody else brought shall be what a rollback goes back to
+	Adopt    int64     // an outside change: what it brought shall be what a rollback goes back to; 0: none
 	Seen     Seen      // what the person was shown; empty parts are not compared
 	Replaces int64     // the running deploy whose place it takes; 0: none
 	Actor    auth.Actor
@@ -69,7 +69,7 @@ var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // check refuses a request that cannot be meant, before anything is looked up.
 func (r Request) check(tags *regexp.Regexp) error {
 	asked := 0
-	for _, this := range []bool{r.Image != "", r.Return != nil, r.Restart, r.Adopt} {
+	for _, this := range []bool{r.Image != "", r.Return != nil, r.Restart, r.Adopt != 0} {
 		if this {
 			asked++
 		}
@@ -77,7 +77,7 @@ func (r Request) check(tags *regexp.Regexp) error {
 	switch {
 	case asked != 1:
 		return errs.New(errs.Invalid, "Name one thing to do: an image, a deploy to return to, a restart, or a change to adopt.")
-	case r.Adopt && r.Replaces != 0:
+	case r.Adopt != 0 && r.Replaces != 0:
 		return errs.New(errs.Invalid, "To adopt a change replaces no deploy. Wait until the one under way is over.")
 	case r.Return == nil && (r.MarkBad || r.LockTarget):
 		return errs.New(errs.Invalid, "Only a rollback marks what ran as bad and locks behind it. Take off the ticks.")
@@ -124,12 +124,13 @@ func (v *Version) addProof(digest string) {
 // runningVersion is what the app runs by this view. The digest is what the pod template pins, else what all ready
 // pods of the present template report.
 func runningVersion(app App, r Rollout) Version {
-	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy, Template: r.Template, Restarted: r.Restarted}
+	v := Version{Images: map[string]string{}, Healthy: HealthOf(r) == Healthy}
 	for _, c := range app.Containers {
 		if image, ok := r.Images[c]; ok {
 			v.Images[c] = image
 		}
 	}
+	v = v.in(r)
 	v.Repository, v.Tag, v.Digest = SplitImage(v.Images[app.Containers[0]])
 	for _, p := range r.podsOf(r.Template) {
 		for _, c := range p.Containers {

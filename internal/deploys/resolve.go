@@ -12,7 +12,7 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy, 
 	case req.Restart:
 		d.Kind = KindRestart
 		return nil // compare fills in what runs
-	case req.Adopt:
+	case req.Adopt != 0:
 		d.Kind = KindAdopt
 		return nil
 	case req.Return == nil:
@@ -36,7 +36,7 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy, 
 	case req.Return.Before && back.CanReturnBefore():
 		d.To = back.From
 	case !req.Return.Before && back.CanReturnTo():
-		d.To = back.To
+		d.To = back.Ran()
 	case req.Return.Before:
 		return errs.New(errs.Invalid, "What ran before deploy %d did not run well, so nothing goes back to it. Choose another image.", back.ID)
 	default:
@@ -74,7 +74,7 @@ func (s *Service) compare(ctx context.Context, app App, req Request, d *Deploy, 
 		}
 	}
 	d.From = runningVersion(app, r)
-	if req.Restart || req.Adopt {
+	if req.Restart || req.Adopt != 0 {
 		if err := asIs(app, r, d); err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (s *Service) compare(ctx context.Context, app App, req Request, d *Deploy, 
 		return errs.New(errs.Conflict, "The tag %s does not name what you were shown (%s) any more but %s. Look again and confirm anew.",
 			d.To.Short(), req.Seen.To, d.To.ID())
 	}
-	if req.Restart || req.Adopt {
+	if req.Restart || req.Adopt != 0 {
 		return s.proofs(ctx, &d.To, d.Target)
 	}
 	undoes := req.Return != nil && req.Return.Before && d.To.Restarted != d.From.Restarted // a restart, of the same image

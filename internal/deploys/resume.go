@@ -97,7 +97,7 @@ func (r *run) pickUp() error {
 	}
 	a, o, landed := r.landed(now)
 	if !landed && o == nil {
-		a, o, landed = r.rereadWhileGuarded()
+		a, o, landed = r.rereadWhileGuarded("The portal stopped while this deploy was being sent, and the cluster never got it. Ask again.")
 	}
 	r.resumed()
 	if !landed {
@@ -163,9 +163,19 @@ func (r *run) overtaken(live Rollout) (outcome, bool) {
 	case live.UID != r.d.UID:
 		return end("The Deployment %s was deleted and created anew while the portal was away.", r.app.Workload)
 	case live.Template != r.d.Template || live.DeployID != r.d.ID:
-		return end("%s was changed by %s%s, while the portal was away.", r.app.Workload, manager(live), at(live.ChangedAt))
+		return end("%s was changed by %s, while the portal was away.", r.app.Workload, live.Author().since(r.left()))
 	}
 	return outcome{}, false
+}
+
+// left is the newest write into the template as it stood when the target was last looked at: when our patch was answered, or
+// before it. A database that cannot be read names nobody.
+func (r *run) left() Author {
+	was, _, err := sightingOf(r.ctx, r.s.db, r.d.Target)
+	if err != nil && r.ctx.Err() == nil {
+		r.s.log.Error("who wrote a template before cannot be read", "deploy", r.d.ID, "err", err)
+	}
+	return was.author
 }
 
 // landed decides about a patch whose answer nobody has: our id on the Deployment means that it landed. Neither landed
@@ -174,11 +184,11 @@ func (r *run) landed(now reading) (Applied, *outcome, bool) {
 	by, live := auth.System("resume").Audit(), now.live
 	ours := live.Exists && live.DeployID == r.d.ID
 	if ours && r.d.set(live) {
-		return Applied{UID: live.UID, ResourceVersion: live.ResourceVersion, Generation: live.Generation, Template: live.Template, Bare: live.Bare}, nil, true
+		return live.Applied(), nil, true
 	}
 	if ours || now.copied {
 		return Applied{}, &outcome{status: Superseded, actor: by, now: &live,
-			sentence: fmt.Sprintf("%s was changed by %s%s, right after this deploy was sent.", r.app.Workload, manager(live), at(live.ChangedAt))}, false
+			sentence: fmt.Sprintf("%s was changed by %s, right after this deploy was sent.", r.app.Workload, live.Author().since(r.left()))}, false
 	}
 	if live.Exists && live.ResourceVersion == r.d.GuardRV {
 		return Applied{}, nil, false
@@ -197,7 +207,8 @@ func hasImages(have, want map[string]string) bool {
 }
 
 // rereadWhileGuarded waits as long as the guarded resourceVersion still stands: a patch on its way would be accepted.
-func (r *run) rereadWhileGuarded() (Applied, *outcome, bool) {
+// After that giveUp is how the deploy ends.
+func (r *run) rereadWhileGuarded(giveUp string) (Applied, *outcome, bool) {
 	const step = 250 * time.Millisecond
 	for waited := time.Duration(0); waited < landing; waited += step {
 		if !r.sleep(step) {
@@ -212,7 +223,7 @@ func (r *run) rereadWhileGuarded() (Applied, *outcome, bool) {
 		}
 	}
 	return Applied{}, &outcome{status: Errored, actor: auth.System("resume").Audit(),
-		sentence: "The portal stopped while this deploy was being sent, and the cluster never got it. Nothing was changed; ask again."}, false
+		sentence: giveUp, note: "its patch may still land"}, false
 }
 
 // unanswered decides about a patch that was sent and not answered while the portal lives, by the same reading.
@@ -223,7 +234,7 @@ func (r *run) unanswered() (Applied, error) {
 	}
 	a, o, landed := r.landed(now)
 	if !landed && o == nil {
-		a, o, landed = r.rereadWhileGuarded()
+		a, o, landed = r.rereadWhileGuarded("The cluster did not answer the patch of this deploy, and did not have it when it was given up. See what runs, then ask again.")
 	}
 	if !landed {
 		if err := r.finish(*o); err != nil {

@@ -11,6 +11,7 @@ type Rollout struct {
 	At         time.Time `json:"at"`                  // when this view was put together
 	StaleSince time.Time `json:"staleSince,omitzero"` // the cluster has not answered since; zero while it does
 	StaleWhy   string    `json:"staleWhy,omitempty"`  // a sentence for StaleSince
+	Partial    bool      `json:"partial,omitempty"`   // stale only for want of a right to read pods or ReplicaSets: the Deployment is as shown
 	Exists     bool      `json:"exists"`              // false: there is no such Deployment
 
 	UID                string `json:"uid,omitempty"`
@@ -19,6 +20,7 @@ type Rollout struct {
 	ObservedGeneration int64  `json:"observedGeneration,omitempty"`
 	Template           string `json:"template,omitempty"`  // TemplateHash of the pod template, pod-template-hash label aside
 	Bare               string `json:"bare,omitempty"`      // Template without the mark of a restart; the same where there is none
+	Frame              string `json:"frame,omitempty"`     // hash of Bare's template without any image; empty: not known
 	Restarted          string `json:"restarted,omitempty"` // the mark: kubectl's restartedAt in the pod template; empty: none
 	DeployID           int64  `json:"deployId,omitempty"`  // our annotation on the Deployment; 0: none
 

@@ -41,6 +41,7 @@ type run struct {
 	done   chan struct{} // closed when the goroutine has ended
 	known  Facts
 	usual  time.Duration
+	wrote  Author               // the newest write into the template when the watch began
 	asked  map[string]time.Time // look-ups under way or failed, to be asked again later
 	facts  chan func(*Facts)
 	smoke  *smoking // nil: the smoke probes have not begun
@@ -85,8 +86,11 @@ func (s *Service) Run(ctx context.Context) error {
 // stability window or a deadline nor puts it off.
 func (r *run) now() time.Time { return r.began.Add(time.Since(r.start)) }
 
-// launch starts the run of a deploy that was just recorded.
-func (s *Service) launch(app App, d Deploy) { s.spawn(app, d, (*run).deploy) }
+// launch starts the run of a deploy that was just recorded. left is who had last written into the template that it was asked
+// against.
+func (s *Service) launch(app App, d Deploy, left Author) {
+	s.spawn(app, d, func(r *run) error { return r.deploy(left) })
+}
 
 func (s *Service) spawn(app App, d Deploy, body func(*run) error) {
 	s.mu.Lock()
@@ -134,11 +138,11 @@ func (s *Service) trouble(id int64) string {
 }
 
 // deploy is steps 7 to 11.
-func (r *run) deploy() error {
+func (r *run) deploy(left Author) error {
 	if r.s.crash("pending") {
 		return errStopped
 	}
-	seen, err := r.firstLook()
+	seen, err := r.firstLook(left)
 	if err != nil {
 		return err
 	}
@@ -259,8 +263,8 @@ func (r *run) patched(a Applied) error {
 			return err
 		}
 		r.d.Patched, r.d.UID, r.d.Generation, r.d.Template = tx.Now.Time, a.UID, a.Generation, a.Template
-		ours := sighting{uid: a.UID, generation: a.Generation, template: a.Template, bare: a.Bare, version: r.d.To}
-		ours.version.Template = a.Template
+		ours := sighting{uid: a.UID, generation: a.Generation, template: a.Template, author: a.Author,
+			version: r.d.To.in(Rollout{Template: a.Template, Bare: a.Bare, Frame: a.Frame, Restarted: r.d.To.Restarted, Images: a.Images})}
 		if err := ours.put(ctx, tx, r.d.Target); err != nil {
 			return err
 		}

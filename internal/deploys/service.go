@@ -52,6 +52,7 @@ type Service struct {
 	tags     *regexp.Regexp
 	log      *slog.Logger
 	retry    time.Duration
+	began    time.Time
 	hub      *hub
 
 	mu       sync.Mutex
@@ -68,7 +69,7 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{
 		db: o.DB, cluster: o.Cluster, registry: o.Registry, policy: o.Policy, checks: o.Preflight, smoker: o.Smoker, commits: o.Commits, hold: map[string]bool{}, tags: o.Tags, log: o.Log, retry: o.Retry,
-		hub: newHub(), runs: map[Target]*run{}, resuming: map[Target]bool{}, troubles: map[int64]string{},
+		began: o.DB.Now(), hub: newHub(), runs: map[Target]*run{}, resuming: map[Target]bool{}, troubles: map[int64]string{},
 		crash: func(string) bool { return false },
 	}
 	for _, env := range o.Hold {
@@ -135,7 +136,10 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 		return Deploy{}, err
 	}
 	if err := s.compare(ctx, app, req, &d, &plan); err != nil {
-		// What differs may be the work of a deploy under way: then it is the one to name.
+		// What differs may be the work of a deploy under way: of the same request, or then it is the one to name.
+		if d, found, _ := s.again(ctx, s.db, req); found {
+			return d, nil
+		}
 		if _, _, held := holder(ctx, s.db, req); held != nil {
 			return Deploy{}, held
 		}
@@ -145,7 +149,7 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	if err != nil {
 		return Deploy{}, err
 	}
-	if err := s.record(ctx, req, &d, overridden); err != nil {
+	if err := s.record(ctx, req, plan, &d, overridden); err != nil {
 		if errors.Is(err, errAgain) {
 			return d, nil
 		}
@@ -154,7 +158,7 @@ func (s *Service) start(ctx context.Context, req Request) (Deploy, error) {
 	s.hub.ring(d.ID)
 	s.hub.ring(d.Replaces)
 	if d.Active() {
-		s.launch(app, d)
+		s.launch(app, d, plan.Seen.Author())
 	}
 	return d, nil
 }
@@ -199,7 +203,15 @@ func (s *Service) open(t Target) error {
 }
 
 // record is step 5: the row and its entry, or neither.
-func (s *Service) record(ctx context.Context, req Request, d *Deploy, overridden string) error {
+func (s *Service) record(ctx context.Context, req Request, plan Plan, d *Deploy, overridden string) error {
+	was, _, err := sightingOf(ctx, s.db, d.Target)
+	if err != nil {
+		return err
+	}
+	sure, err := s.sure(ctx, d.Target, was, plan.Seen)
+	if err != nil {
+		return err
+	}
 	return s.db.Write(ctx, func(tx *sqlite.Tx) error {
 		if same, found, err := s.again(ctx, tx, req); err != nil {
 			return err
@@ -220,9 +232,14 @@ func (s *Service) record(ctx context.Context, req Request, d *Deploy, overridden
 		if err := d.From.doubt(ctx, tx, d.Target); err != nil {
 			return err
 		}
+		if sure {
+			if _, err := s.noticed(ctx, tx, plan.App, plan.Seen, sure); err != nil {
+				return err
+			}
+		}
 		switch d.Kind {
 		case KindAdopt:
-			err = s.adopt(ctx, tx, d)
+			err = s.adopt(ctx, tx, req.Adopt, d)
 		case KindRestart:
 			d.To.Restarted = mark(tx.Now.Time)
 		}

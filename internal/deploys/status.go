@@ -43,6 +43,10 @@ func (d Deploy) unsent() bool {
 	return d.Patched.IsZero() && (d.Status == Errored || d.Status == Superseded && d.Started.IsZero())
 }
 
+// NothingChanged tells whether it is certain that the deploy has changed nothing in the cluster: not even a patch of it is
+// on its way.
+func (d Deploy) NothingChanged() bool { return d.unsent() && d.Note == "" }
+
 // CanReturnTo tells whether a rollback may bring back the image of this deploy.
 func (d Deploy) CanReturnTo() bool { return d.Status == Succeeded && len(d.To.Images) > 0 }
 

@@ -125,7 +125,10 @@ type Version struct {
 	Images     map[string]string `json:"images"`              // container name -> exact image string of the pod template
 	Proofs     []string          `json:"proofs"`              // digests that prove it when a runtime reports one: index, manifests, configs
 	Platforms  []string          `json:"platforms,omitempty"` // it is built for, where the registry told
-	Template   string            `json:"template,omitempty"`  // hash of the pod template it was part of; From only
+	Others     map[string]string `json:"others,omitempty"`    // the images of containers that no deploy sets, where they were seen
+	Template   string            `json:"template,omitempty"`  // hash of the pod template it was part of; empty: not known
+	Bare       string            `json:"bare,omitempty"`      // as Rollout.Bare
+	Frame      string            `json:"frame,omitempty"`     // as Rollout.Frame
 	Restarted  string            `json:"restarted,omitempty"` // the mark of a restart in that template
 	Healthy    bool              `json:"healthy,omitempty"`
 }
@@ -155,6 +158,16 @@ func (v Version) Pulled() string {
 // NoWayBack says that the registry no longer has v, which a rollback would bring back.
 func (v Version) NoWayBack() string {
 	return "The way back is gone: the registry no longer has " + v.Short() + "."
+}
+
+// Ran is what a deploy made a target run, with the pod template as its last view shows it.
+func (d Deploy) Ran() Version {
+	v := d.To
+	v.Template, v.Bare, v.Frame, v.Others = d.Template, "", "", nil
+	if r := d.Rollout; r != nil && r.Template == d.Template {
+		return v.in(*r)
+	}
+	return v
 }
 
 // Same tells whether both are the same image by digest. An unknown digest is never the same.

@@ -24,7 +24,7 @@ const proveAgain = time.Second
 const askAgain = 10 * time.Second
 
 func (r *run) basis() Basis {
-	return Basis{App: r.app, UID: r.d.UID, Generation: r.d.Generation, Template: r.d.Template, To: r.d.To, T0: r.d.Started, Usual: r.usual}
+	return Basis{App: r.app, UID: r.d.UID, Generation: r.d.Generation, Template: r.d.Template, Left: r.wrote, To: r.d.To, T0: r.d.Started, Usual: r.usual}
 }
 
 // watch is steps 9 and 10: look, write down what changed, judge, wait for the bell. What the judge calls a success is one
@@ -37,6 +37,7 @@ func (r *run) watch() error {
 	if r.usual, err = r.s.usualStart(r.ctx, r.d.Target); err != nil && r.ctx.Err() == nil { // it only tells what is unusual
 		r.s.log.Error("how long pods take to start cannot be read", "deploy", r.d.ID, "err", err)
 	}
+	r.wrote = r.left()
 	var shown Rollout
 	if r.d.Rollout != nil {
 		shown = *r.d.Rollout

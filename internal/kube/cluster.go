@@ -81,6 +81,19 @@ func (e env) trouble() (since time.Time, why string) {
 	return time.Time{}, ""
 }
 
+// deploymentsSeen tells whether the Deployments of an environment are read and watched now, whatever else is not.
+func (e env) deploymentsSeen() bool {
+	if since, _ := e.site.staleness(); !since.IsZero() {
+		return false
+	}
+	sp := e.space()
+	if sp == nil {
+		return false
+	}
+	sentence, _ := sp.feeds[deployments].refusedSince()
+	return sentence == ""
+}
+
 // space is the environment's namespace in the view that is shown; nil before there is one.
 func (e env) space() *space {
 	e.site.mu.RLock()
@@ -105,11 +118,12 @@ func (c *Cluster) Rollout(t deploys.Target) (deploys.Rollout, error) {
 	}
 	// Read before the objects: a view that becomes fresh meanwhile is called stale once more, never the other way.
 	since, why := e.trouble()
+	partial := !since.IsZero() && e.deploymentsSeen()
 	r := deploys.Rollout{At: c.now()}
 	if sp := e.space(); sp != nil {
 		r = snapshot(sp.objects(workload), r.At, sp.hash)
 	}
-	r.StaleSince, r.StaleWhy = since, why
+	r.StaleSince, r.StaleWhy, r.Partial = since, why, partial
 	return r, nil
 }
 

@@ -29,19 +29,23 @@ func (c *Cluster) Differences(t deploys.Target, before, after string) []string {
 	if sp == nil {
 		return nil
 	}
-	var old, now *corev1.PodTemplateSpec
-	for _, rs := range sp.objects(workload).ReplicaSets {
-		switch sp.hash(rs.UID, rs.Generation, &rs.Spec.Template) {
-		case before:
-			old = &rs.Spec.Template
-		case after:
-			now = &rs.Spec.Template
-		}
+	o := sp.objects(workload)
+	templates := map[string]*corev1.PodTemplateSpec{}
+	if d := o.Deployment; d != nil { // its newest ReplicaSet comes a moment after its template
+		templates[sp.hash(d.UID, d.Generation, &d.Spec.Template)] = &d.Spec.Template
 	}
+	for _, rs := range o.ReplicaSets {
+		templates[sp.hash(rs.UID, rs.Generation, &rs.Spec.Template)] = &rs.Spec.Template
+	}
+	old, now := templates[before], templates[after]
 	if old == nil || now == nil {
 		return nil
 	}
-	return differences(old, now)
+	app, err := c.App(t)
+	if err != nil {
+		return nil
+	}
+	return differences(old, now, app.Containers)
 }
 
 // A facet is one part of a template that decides how its containers run.
@@ -53,10 +57,14 @@ type facet struct {
 // aValue is all that is said of a variable's value that stands in the template itself: it may be a secret.
 const aValue = "a literal value"
 
-// differences lists what is not alike in two pod templates, in words. It is pure. Images are left out: they are what a
-// deploy changes. Of literal values it tells no more than that they changed: also the hash of a short one can be guessed.
-func differences(old, now *corev1.PodTemplateSpec) []string {
+// differences lists what is not alike in two pod templates, in words. It is pure. Images of the app's own containers are
+// left out: they are what a deploy changes. Of literal values it tells no more than that they changed: also the hash of a short one can be guessed.
+func differences(old, now *corev1.PodTemplateSpec, own []string) []string {
 	a, b := facets(old), facets(now)
+	for _, name := range own {
+		delete(a, "container "+name+", image")
+		delete(b, "container "+name+", image")
+	}
 	all := maps.Clone(a)
 	maps.Copy(all, b)
 	var out []string
@@ -103,6 +111,7 @@ func facets(t *corev1.PodTemplateSpec) map[string]facet {
 }
 
 func containerFacets(f map[string]facet, name string, c corev1.Container) {
+	f[name+", image"] = facet{shown: imageName(c.Image)}
 	for _, e := range c.Env {
 		f[name+", variable "+e.Name] = facet{shown: envSource(e), whole: e}
 	}

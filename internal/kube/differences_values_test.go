@@ -17,7 +17,7 @@ func templateWith(change func(*corev1.PodSpec)) *corev1.PodTemplateSpec {
 
 // differ gives the differences that two settings of container api make.
 func differ(old, now func(*corev1.Container)) []string {
-	return differences(templateWith(func(s *corev1.PodSpec) { old(&s.Containers[0]) }), templateWith(func(s *corev1.PodSpec) { now(&s.Containers[0]) }))
+	return differences(templateWith(func(s *corev1.PodSpec) { old(&s.Containers[0]) }), templateWith(func(s *corev1.PodSpec) { now(&s.Containers[0]) }), nil)
 }
 
 // TestDifferencesTellNoValue: what is said of a literal value is the same whatever it is, so nothing can be guessed from it;
@@ -91,7 +91,7 @@ func TestDifferencesWithoutWords(t *testing.T) {
 			s.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}}}
 		})
 	}
-	if got := differences(host("/a"), host("/b")); !slices.Equal(got, []string{"volume data: changed"}) {
+	if got := differences(host("/a"), host("/b"), nil); !slices.Equal(got, []string{"volume data: changed"}) {
 		t.Errorf("%q", got)
 	}
 }

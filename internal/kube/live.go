@@ -75,12 +75,7 @@ func (c *Cluster) Apply(ctx context.Context, change deploys.Change) (deploys.App
 	if err := res.Into(d); err != nil {
 		return deploys.Applied{}, fmt.Errorf("patch deployment %s/%s: %w: its answer cannot be read: %w", e.namespace, workload, deploys.ErrUnanswered, err)
 	}
-	a := deploys.Applied{UID: string(d.UID), ResourceVersion: d.ResourceVersion, Generation: d.Generation, Template: TemplateHash(&d.Spec.Template)}
-	a.Bare = a.Template
-	if bare := bareTemplate(&d.Spec.Template); bare != nil {
-		a.Bare = TemplateHash(bare)
-	}
-	return a, nil
+	return Snapshot(Objects{Deployment: d}, c.now()).Applied(), nil
 }
 
 // at finds the Deployment exactly as it was at the change's guard: in the view, or as Live read it. Where it is in

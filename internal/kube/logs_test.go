@@ -39,7 +39,7 @@ func TestDifferences(t *testing.T) {
 		c.Image = "a:2"
 		c.Env = []corev1.EnvVar{{Name: "DB", Value: "other-canary"}, {Name: "NEW"}}
 		c.Resources.Limits["memory"] = resource.MustParse("32Mi")
-	})), "\n")
+	}), []string{"api"}), "\n")
 	for _, want := range []string{"container api, memory limit: 32Mi, was 64Mi", "container api, variable DB: changed",
 		"container api, variable KEY: gone, was key api of Secret keys", "container api, variable NEW: empty, was not there"} {
 		if !strings.Contains(got, want) {
@@ -49,7 +49,11 @@ func TestDifferences(t *testing.T) {
 	if strings.Contains(got, "canary") || strings.Contains(got, "a:2") {
 		t.Errorf("a value or the image is shown:\n%s", got)
 	}
-	if d := differences(template(nil), template(nil)); d != nil {
+	sidecar := differences(template(nil), template(func(c *corev1.Container) { c.Image = "a:2" }), []string{"another"})
+	if len(sidecar) != 1 || sidecar[0] != "container api, image: a:2, was a:1" {
+		t.Errorf("the image of a container that no deploy sets: %q", sidecar)
+	}
+	if d := differences(template(nil), template(nil), nil); d != nil {
 		t.Errorf("equal templates differ: %v", d)
 	}
 }

@@ -58,8 +58,8 @@ func reachesTemplate(f *metav1.FieldsV1) bool {
 }
 
 // managedBy names who owns the workload's manifest and may set it back, or is empty. What such a tool writes on the
-// object comes first; the name of a field manager only decides where there is no mark. Argo CD is asked before Helm:
-// it renders charts whose label says Helm.
+// object comes first, then the name of a field manager. Argo CD and Flux are asked before Helm: they render charts whose
+// label says Helm, and Argo CD up to 2.x leaves no other mark of its own than its field manager.
 func managedBy(d *appsv1.Deployment) string {
 	label := func(k string) bool { return d.Labels[k] != "" }
 	note := func(k string) bool { return d.Annotations[k] != "" }
@@ -70,9 +70,24 @@ func managedBy(d *appsv1.Deployment) string {
 		return "Argo CD"
 	case k3sAddon(d):
 		return "k3s manifests folder"
+	}
+	byField := fieldOwner(d)
+	switch {
+	case byField == "Flux", byField == "Argo CD":
+		return byField
 	case d.Labels["app.kubernetes.io/managed-by"] == "Helm", note("meta.helm.sh/release-name"):
 		return "Helm"
+	case byField != "":
+		return byField
 	}
+	if owner := metav1.GetControllerOfNoCopy(d); owner != nil { // an operator that makes Deployments of its own objects
+		return foreign.Line(owner.Kind+" "+owner.Name, 128)
+	}
+	return ""
+}
+
+// fieldOwner names the tool whose field manager wrote into the template.
+func fieldOwner(d *appsv1.Deployment) string {
 	for _, e := range templateEntries(d.ManagedFields) {
 		switch e.Manager {
 		case "kustomize-controller", "helm-controller":
@@ -84,9 +99,6 @@ func managedBy(d *appsv1.Deployment) string {
 		case "deploy@k3s", "k3s":
 			return "k3s manifests folder"
 		}
-	}
-	if owner := metav1.GetControllerOfNoCopy(d); owner != nil { // an operator that makes Deployments of its own objects
-		return foreign.Line(owner.Kind+" "+owner.Name, 128)
 	}
 	return ""
 }

@@ -27,6 +27,10 @@ func TestManagedBy(t *testing.T) {
 	fleet := notes("objectset.rio.cattle.io/owner-gvk", "fleet.cattle.io/v1alpha1, Kind=Bundle")
 	fleet.Labels = addon.Labels
 	chart := labels("app.kubernetes.io/managed-by", "Helm", "argocd.argoproj.io/instance", "api")
+	argo2 := manager("argocd-controller")
+	argo2.Labels = pairs([]string{"app.kubernetes.io/managed-by", "Helm", "app.kubernetes.io/instance", "api"})
+	release := manager("helm-controller")
+	release.Labels = pairs([]string{"app.kubernetes.io/managed-by", "Helm"})
 	for name, c := range map[string]struct {
 		d    *appsv1.Deployment
 		want string
@@ -37,6 +41,8 @@ func TestManagedBy(t *testing.T) {
 		"Argo CD by label":                  {labels("argocd.argoproj.io/instance", "api"), "Argo CD"},
 		"Argo CD by tracking id":            {notes("argocd.argoproj.io/tracking-id", "api:apps/Deployment:acme/api"), "Argo CD"},
 		"Argo CD renders a chart":           {chart, "Argo CD"},
+		"Argo CD 2 renders a chart":         {argo2, "Argo CD"},
+		"Flux's field renders a chart":      {release, "Flux"},
 		"k3s addon":                         {addon, "k3s manifests folder"},
 		"k3s addon, by its label alone":     {labels("objectset.rio.cattle.io/hash", "abc"), "k3s manifests folder"},
 		"another Rancher tool":              {fleet, ""},

@@ -109,4 +109,16 @@ func TestClusterRestartByKubectl(t *testing.T) {
 	if last.ChangedBy != "an-editor" || last.Bare == after.Bare {
 		t.Errorf("changed by %s", last.ChangedBy)
 	}
+	// What only removes something leaves no write behind: the one before it stands, or one still older.
+	less := []byte(`[{"op":"remove","path":"/spec/template/spec/containers/0/env"}]`)
+	if _, err := ns.Admin.AppsV1().Deployments(ns.Name).Patch(t.Context(), "api", types.JSONPatchType, less, metav1.PatchOptions{FieldManager: "a-remover"}); err != nil {
+		t.Fatal(err)
+	}
+	gone := until(t, c, api, "the removal", func(r deploys.Rollout) bool { return r.Generation > last.Generation })
+	if gone.ChangedBy == "a-remover" || gone.ChangedAt.After(last.ChangedAt) {
+		t.Errorf("the removal is by %s at %s", gone.ChangedBy, gone.ChangedAt)
+	}
+	if gone.Frame == "" || gone.Frame != before.Frame || gone.Frame != a.Frame || gone.Frame == last.Frame {
+		t.Errorf("frames: %s before, %s as patched, %s edited, %s after the removal", before.Frame, a.Frame, last.Frame, gone.Frame)
+	}
 }

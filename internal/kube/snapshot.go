@@ -21,8 +21,11 @@ const (
 	annotationRevision = "deployment.kubernetes.io/revision"
 )
 
-// bareSuffix makes a key for a second hash of one object.
-const bareSuffix = "/bare"
+// bareSuffix and frameSuffix make keys for more hashes of one object.
+const (
+	bareSuffix  = "/bare"
+	frameSuffix = "/frame"
+)
 
 const defaultProgressDeadline = 600 * time.Second // what the API server fills in
 
@@ -100,6 +103,7 @@ func fillDeployment(r *deploys.Rollout, d *appsv1.Deployment, hash hashFunc) {
 		r.Bare = hash(d.UID+bareSuffix, d.Generation, bare)
 		r.Restarted = foreign.Line(d.Spec.Template.Annotations[annotationRestarted], 64)
 	}
+	r.Frame = hash(d.UID+frameSuffix, d.Generation, frame(&d.Spec.Template))
 	r.DeployID = number(d.Annotations[annotationDeployID])
 
 	r.Paused = d.Spec.Paused

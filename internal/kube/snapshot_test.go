@@ -72,7 +72,10 @@ func TestSnapshotRolling(t *testing.T) {
 	})
 	same(t, "imageID of docker-pullable://", r.Pods[0].Containers[0].ImageID, digestOld)
 
-	r.ReplicaSets, r.Pods, r.Template, r.Bare = nil, nil, "", ""
+	if len(r.Frame) != 64 || r.Frame == template {
+		t.Errorf("Frame = %q", r.Frame)
+	}
+	r.ReplicaSets, r.Pods, r.Template, r.Bare, r.Frame = nil, nil, "", "", ""
 	same(t, "deployment", r, deploys.Rollout{
 		At: now, Exists: true, UID: "dep-1", ResourceVersion: "900", Generation: 7, ObservedGeneration: 7, DeployID: 42,
 		Desired: 3, Replicas: 4, Updated: 2, Ready: 3, Available: 3, ProgressDeadline: 5 * time.Minute,

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -44,6 +45,24 @@ func bareTemplate(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	bare.Annotations = maps.Clone(bare.Annotations)
 	delete(bare.Annotations, annotationRestarted)
 	return &bare
+}
+
+// frame is a template without the mark of a restart and without any image: what no deploy sets. It shares the rest with t.
+func frame(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
+	f := *t
+	if bare := bareTemplate(t); bare != nil {
+		f = *bare
+	}
+	f.Spec.InitContainers, f.Spec.Containers = imageless(f.Spec.InitContainers), imageless(f.Spec.Containers)
+	return &f
+}
+
+func imageless(all []corev1.Container) []corev1.Container {
+	out := slices.Clone(all)
+	for i := range out {
+		out[i].Image = ""
+	}
+	return out
 }
 
 // hashFunc gives the hash of the template of the object with this UID at this generation.

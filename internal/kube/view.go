@@ -138,6 +138,7 @@ func (sp *space) ringer(s *site) cache.ResourceEventHandler {
 				sp.mu.Lock()
 				delete(sp.hashes, m.GetUID())
 				delete(sp.hashes, m.GetUID()+bareSuffix)
+				delete(sp.hashes, m.GetUID()+frameSuffix)
 				sp.mu.Unlock()
 			}
 		},

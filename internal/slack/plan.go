@@ -272,7 +272,7 @@ func (o *offer) judge() {
 	for _, l := range o.locks {
 		switch {
 		case !o.isBack():
-			o.object(l.Says(), l.OwnerName+" or an admin can unlock it.")
+			o.object(l.Says()+" "+l.Keeps(t), l.OwnerName+" or an admin can unlock it.")
 		case o.request.Reason == "":
 			o.object(l.Says(), fmt.Sprintf("A rollback passes the lock with a reason: /deploy rollback %s in %s because ...", t.App, t.Env))
 		}

@@ -159,7 +159,7 @@ func (t telling) ended() (out []string) {
 	} else {
 		add("%s", t.voice.text(sentence, 600))
 	}
-	if d.Status == deploys.Errored && d.Patched.IsZero() {
+	if d.NothingChanged() {
 		add("Nothing was changed in the cluster.")
 	} else {
 		add("*Serving now:* %s", t.serving())

@@ -149,6 +149,32 @@ func TestOutsideChange(t *testing.T) {
 			t.Errorf("the page: %s", p.text("#outside"))
 		}
 	})
+	w.scene(t, "that taken away again, which leaves no write behind", func() {
+		since := time.Now()
+		w.kubectl("set", "env", "deployment/api", "LOG_LEVEL-")
+		if e := w.changed(6, since); e.Actor.Name != "cluster:unknown" || !strings.Contains(e.Detail, "The pod template was changed by somebody, noticed at ") ||
+			!strings.Contains(e.Detail, "variable LOG_LEVEL: gone") || strings.Contains(e.Detail, "was not running") {
+			t.Errorf("the entry: %+v", e)
+		}
+		if p := w.ana.get("/apps/prod/api"); p.doc.Find("#outside").Length() != 0 {
+			t.Errorf("all is as it was, and it asks: %s", p.text("#outside"))
+		}
+	})
+	w.scene(t, "the image and another part, of which a restore leaves the rest", func() {
+		since := time.Now()
+		patch := `{"spec":{"template":{"spec":{"containers":[{"name":"api","image":"` + w.pinned(v2) + `","env":[{"name":"LOG_LEVEL","value":"secret-level"}]}]}}}}`
+		w.kubectl("patch", "deployment/api", "--field-manager=an-editor", "-p", patch)
+		if e := w.changed(7, since); e.Actor.Name != "cluster:an-editor" || e.ToTag != v2 || !strings.Contains(e.Detail, "variable LOG_LEVEL: value ") {
+			t.Errorf("the entry: %+v", e)
+		}
+		link := w.ana.get("/apps/prod/api").doc.Find("#outside a.danger").AttrOr("href", "")
+		w.ana.get(link).says(200, "main", "stays as it is now: container api, variable LOG_LEVEL")
+		w.over(w.ana.ask(link).deployID(), "succeeded", "2 of 2 pods run "+v3)
+		if e := w.changed(8, since); !strings.Contains(e.Detail, "has set the images back. Other parts of the pod template stay as they were changed from outside by an-editor") {
+			t.Errorf("the entry of the rest: %+v", e)
+		}
+		w.ana.get("/apps/prod/api").says(200, "#outside", "LOG_LEVEL")
+	})
 	w.whole()
 }
 

@@ -31,7 +31,9 @@ type cluster struct {
 	since time.Time
 	gaps  []string
 	bells map[chan struct{}]bool
-	reads int
+
+	different []string // what Differences answers
+	reads     int
 
 	around  func(*deploys.Surroundings) // changes them
 	digests map[string]string           // by letter, of images that have others than digestOf gives
@@ -353,5 +355,12 @@ func (k *cluster) Reused(t deploys.Target, v deploys.Version) (string, bool) {
 	return "", false
 }
 
-// Differences implements deploys.Cluster: templates differ in nothing but the image here.
-func (c *cluster) Differences(deploys.Target, string, string) []string { return nil }
+// Differences implements deploys.Cluster: what stands in different, between any two templates.
+func (k *cluster) Differences(_ deploys.Target, before, after string) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if before == after {
+		return nil
+	}
+	return k.different
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"deployportal/internal/audit"
 	"deployportal/internal/auth"
 	"deployportal/internal/deploys"
 	"deployportal/web/templates"
@@ -129,6 +130,10 @@ func (s *Server) history(c echo.Context) error {
 		return err
 	}
 	p := templates.HistoryProps{Page: s.pageIn(c, "What ran when: "+target.String(), target.Env), App: target.App}
+	if len(changes) > changesPage {
+		changes = changes[:changesPage]
+		p.LeftOut = templates.AuditURL + "?" + url.Values{"action": {audit.ChangeOutside}, "app": {target.App}, "env": {target.Env}}.Encode()
+	}
 	var last int64
 	p.Spans, until, last = s.spans(past, changes, t, bad, until)
 	if more {

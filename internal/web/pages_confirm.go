@@ -208,7 +208,7 @@ func (s *Server) lookBack(ctx context.Context, w wish, o *offer) error {
 	case w.before && d.CanReturnBefore():
 		o.to = d.From
 	case !w.before && d.CanReturnTo():
-		o.to = d.To
+		o.to = d.Ran()
 	default:
 		return errs.New(errs.Invalid, "Nothing goes back to deploy %d: what it stands for did not run well.", id)
 	}

@@ -49,6 +49,11 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 	if err != nil {
 		return f, err
 	}
+	if c, landed, err := s.Deploys.Landed(ctx, d); err != nil {
+		return f, err
+	} else if landed {
+		f.Landed = &c
+	}
 	f.Related, f.Answered, f.Answer = related(d, recent, answers)
 	f.Usually = usually(d, recent)
 	f.Newest = len(recent) > 0 && recent[0].ID == d.ID

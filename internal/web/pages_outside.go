@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -11,7 +12,8 @@ import (
 	"deployportal/web/templates"
 )
 
-// changesPage is how many outside changes a page of history lists between its deploys; the audit log has all.
+// changesPage is how many outside changes a page of history lists between its deploys; that there are more is said, and the
+// audit log has all.
 const changesPage = 100
 
 // outside is what an app's page says about an outside change that waits for a decision; nil when none does.
@@ -27,11 +29,9 @@ func (s *Server) outside(ctx context.Context, t targetFacts, bad badImages) (*te
 	if ok {
 		way = &wayBack{Return: back, To: v}
 	}
-	var differs []string
-	if t.Change.Kind == deploys.ChangedTemplate {
-		differs = s.Cluster.Differences(t.App.Target, t.Change.From.Template, t.Change.To.Template)
-	}
-	return outsideView(t, *t.Change, way, differs, bad), nil
+	c := *t.Change
+	differs := s.Cluster.Differences(t.App.Target, c.From.Template, c.To.Template)
+	return outsideView(t, c, way, differs, bad), nil
 }
 
 // changes lists the outside changes between the oldest deploy of a page of history (0: all that came before) and the
@@ -48,7 +48,7 @@ func (s *Server) changes(ctx context.Context, t deploys.Target, past []deploys.D
 		}
 		before = d.AuditSeq
 	}
-	return s.Deploys.Changes(ctx, t, after, before, changesPage)
+	return s.Deploys.Changes(ctx, t, after, before, changesPage+1)
 }
 
 // adopt asks the service to take what somebody else brought for what shall run. The form names what its reader saw.
@@ -57,9 +57,10 @@ func (s *Server) adopt(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	req := deploys.Request{Target: targetOf(c), Adopt: true, Seen: deploys.Seen{From: get("seen_from")}, Actor: visitOf(c).actor,
+	change, _ := strconv.ParseInt(get("change"), 10, 64) // not a number: refused below
+	req := deploys.Request{Target: targetOf(c), Adopt: change, Seen: deploys.Seen{From: get("seen_from")}, Actor: visitOf(c).actor,
 		Key: get("key"), Reason: foreign.Line(get("reason"), maxReason)}
-	if req.Key == "" || len(req.Key) > 200 || req.Seen.From == "" {
+	if req.Key == "" || len(req.Key) > 200 || req.Seen.From == "" || change <= 0 {
 		return errs.New(errs.Invalid, "The form is not complete. Open the page again.")
 	}
 	d, err := s.Deploys.Start(c.Request().Context(), req)

@@ -23,6 +23,7 @@ type Deploys interface {
 	LatestChanges(context.Context) (map[deploys.Target]deploys.OutsideChange, error)
 	Changes(ctx context.Context, t deploys.Target, after, before int64, limit int) ([]deploys.OutsideChange, error)
 	WayBack(ctx context.Context, t deploys.Target, running deploys.Version) (deploys.ReturnTo, deploys.Version, error)
+	Landed(context.Context, deploys.Deploy) (deploys.OutsideChange, bool, error)
 	KnownGood(context.Context, deploys.Target) (deploys.ReturnTo, deploys.Version, bool, error)
 	RanAt(context.Context, time.Time) ([]deploys.Ran, error)
 	Answers(ctx context.Context, id int64) ([]deploys.Deploy, error)

@@ -22,7 +22,7 @@ func formFor(r route, env string) url.Values {
 	case strings.HasSuffix(r.path, "/deploys"):
 		return url.Values{"image": {tagOf("b")}, "seen_from": {digestOf("a")}, "seen_to": {digestOf("b")}, "key": {"k"}}
 	case strings.HasSuffix(r.path, "/adopt"):
-		return url.Values{"seen_from": {digestOf("a")}, "key": {"adopt"}}
+		return url.Values{"change": {"1"}, "seen_from": {digestOf("a")}, "key": {"adopt"}}
 	case r.path == "/locks":
 		return url.Values{"at": {env + "/api"}, "for": {"1h"}, "reason": {"r"}}
 	case strings.HasSuffix(r.path, "/role"):

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"deployportal/internal/deploys"
@@ -15,6 +16,7 @@ type behind struct {
 	why      string            // why what runs is bad, as the deploy that brought it tells; empty: it does not
 	from, to time.Time         // when what comes back ran
 	kept     *deploys.ReplicaSet
+	stays    []string // parts of the pod template that are not as they were when what comes back ran, and stay so
 }
 
 // lookBehind fills that in. It may run beside compare, which fills in other parts.
@@ -32,6 +34,11 @@ func (s *Server) lookBehind(ctx context.Context, o *offer) error {
 		return nil
 	}
 	t := &o.target
+	if o.to.Leaves(t.Running) {
+		if o.stays = s.Cluster.Differences(t.App.Target, o.to.Template, t.Running.Template); len(o.stays) == 0 {
+			o.stays = []string{goneTemplate}
+		}
+	}
 	if t.Latest.To.Same(t.Running) {
 		o.why = t.Latest.WhyBad()
 	}
@@ -89,7 +96,7 @@ func behindChecks(o offer) (blocks, rest []templates.Check) {
 	}
 	for _, l := range t.Locks {
 		if o.back == nil {
-			blocks = append(blocks, check(templates.Bad, "Locked", l.Says(), l.OwnerName+" or an admin can unlock it, on the page of locks."))
+			blocks = append(blocks, check(templates.Bad, "Locked", l.Says()+" "+l.Keeps(t.App.Target), l.OwnerName+" or an admin can unlock it, on the page of locks."))
 		} else {
 			rest = append(rest, check(templates.Unknown, "Locked", l.Says(), "A rollback passes the lock: say why."))
 		}
@@ -99,6 +106,10 @@ func behindChecks(o offer) (blocks, rest []templates.Check) {
 	}
 	if o.back == nil {
 		return blocks, rest
+	}
+	if len(o.stays) > 0 {
+		rest = append(rest, check(templates.Busy, "Stays", "Only images are set back. The pod template is not as it was when "+o.to.Short()+" ran, and stays as it is now: "+
+			strings.Join(o.stays, "; ")+".", "Set these back where they were changed, or adopt them afterwards."))
 	}
 	short := o.to.Short()
 	switch {

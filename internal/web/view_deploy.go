@@ -24,10 +24,11 @@ type deployFacts struct {
 	To, From  deploys.Commit
 	Commits   int // between From and To
 	Related   []templates.Related
-	Newest    bool            // no deploy of this target came after it
-	Answered  bool            // another deploy has already rolled this one back, or is about to
-	Answer    *deploys.Deploy // the automatic rollback of it; nil: there is none
-	Back      *wayBack        // nil: nothing is known that ran well before
+	Newest    bool                   // no deploy of this target came after it
+	Answered  bool                   // another deploy has already rolled this one back, or is about to
+	Answer    *deploys.Deploy        // the automatic rollback of it; nil: there is none
+	Landed    *deploys.OutsideChange // its patch, come after it was given up; nil: it did not
+	Back      *wayBack               // nil: nothing is known that ran well before
 	Usually   time.Duration
 	Prod      bool
 	MayDeploy bool
@@ -185,7 +186,11 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 		}
 	case deploys.Errored:
 		o.Todo = "Remove the cause, then deploy again."
-		if d.Patched.IsZero() {
+		switch {
+		case f.Landed != nil:
+			o.Detail = "Its patch landed after it was given up, noticed at " + f.Landed.Noticed.UTC().Format("15:04:05 UTC") + "."
+			o.Todo = "See what runs now: the page of " + d.Target.App + " asks whether to adopt or restore it."
+		case d.NothingChanged():
 			o.Detail = "Nothing was changed in the cluster."
 		}
 	case deploys.Superseded:

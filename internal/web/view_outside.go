@@ -20,6 +20,10 @@ func byManager(c deploys.OutsideChange) string {
 // changeSays is what an outside change did, without who and when.
 func changeSays(c deploys.OutsideChange) string {
 	switch c.Kind {
+	case deploys.ChangedImage:
+		if c.From.Short() == c.To.Short() { // of a container that is not the app's first, or under the same tag
+			return "An image was changed: " + strings.Join(c.ImageChanges(), "; ") + "."
+		}
 	case deploys.ChangedTemplate:
 		return "Another part of the pod template was changed; the image stayed."
 	case deploys.ChangedRestart:
@@ -37,16 +41,24 @@ func brought(c *deploys.OutsideChange, running deploys.Version) bool {
 	return c != nil && c.Open && maps.Equal(c.To.Images, running.Images)
 }
 
+// goneTemplate stands for what is not alike where the cluster keeps no copy of the pod template of before.
+const goneTemplate = "parts that are not known: the cluster keeps no copy of what they were"
+
 // outsideView asks the reader of an app's page to decide about an outside change. back is what undoing it brings back,
 // where something is known; differs is what is not alike in the pod templates.
 func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs []string, bad badImages) *templates.Outside {
 	o := &templates.Outside{Who: byManager(c), At: c.At, From: imageOf(c.From, deploys.Commit{}), To: imageOf(c.To, deploys.Commit{}),
 		Says: changeSays(c), Entry: templates.EntryURL(c.Seq), Differs: differs}
+	if len(differs) == 0 && c.From.Leaves(c.To) {
+		o.Differs = []string{goneTemplate}
+	}
 	if !t.MayDeploy || t.Trouble != nil || t.Active != nil {
 		return o
 	}
 	env, app := t.App.Env, t.App.App
 	switch {
+	case t.Rollout != nil && !c.Stands(*t.Rollout):
+		o.Todo = "What it brought does not run any more, so there is nothing of it to adopt. Restore what was meant to run, or deploy the image that is to run."
 	case t.Running.Digest != "" && bad.of(t.Running) != nil:
 		o.Todo = t.Running.Short() + " is marked as bad, so it is not what a rollback should go back to. Take the mark off to adopt it."
 	case t.Running.Healthy:
@@ -64,7 +76,10 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	case back.Return.Before:
 		href += "&before=1"
 	}
-	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: href, Danger: true}
+	if back.To.Leaves(t.Running) && o.Todo == "" {
+		o.Todo = "Restoring sets the images back; the other parts of the pod template stay as they are now, and you are asked about them again."
+	}
+	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: href, Danger: true, At: "outside:"}
 	return o
 }
 

@@ -65,6 +65,7 @@ type Act struct {
 	Main   bool     // the one thing most people want here
 	Danger bool     // goes back, or takes something away
 	Send   []Hidden // not empty: what is posted to Href; on a live page only
+	At     string   // where it stands, on a page that offers the same in two places
 }
 
 // id is another for whatever does something else.
@@ -73,7 +74,7 @@ func (a Act) id() string {
 	for _, h := range a.Send {
 		sent.Add(h.Name, h.Value)
 	}
-	return strings.TrimSuffix("act:"+a.Href+"?"+sent.Encode(), "?")
+	return strings.TrimSuffix("act:"+a.At+a.Href+"?"+sent.Encode(), "?")
 }
 
 // Hidden is a field of a form that nobody fills in.

@@ -106,6 +106,8 @@ type HistoryProps struct {
 	App   string
 	Spans []Span // newest first
 	Older string // link to the next page; empty: no more
+
+	LeftOut string // link to the audit log, where changes from outside were left out; empty: none were
 }
 
 // ConfirmProps is the last page before something changes. Its form posts to Action with the fields image (the tag),

@@ -24,7 +24,7 @@ type Outside struct {
 // who sees the page, as it is drawn once; the second click of one person is the same adoption.
 func AdoptAct(env, app, short, seen string, change int64) *Act {
 	return &Act{Text: "Adopt " + short, Href: AppURL(env, app) + "/adopt", Main: true,
-		Send: []Hidden{{"seen_from", seen}, {"key", "adopt " + strconv.FormatInt(change, 10)}}}
+		Send: []Hidden{{"change", strconv.FormatInt(change, 10)}, {"seen_from", seen}, {"key", "adopt " + strconv.FormatInt(change, 10)}}}
 }
 
 // RestartURL is the page that confirms a restart. replaces is the running deploy whose place it takes, or 0.

@@ -111,6 +111,27 @@ func (c *Cluster) Forget(t deploys.Target) {
 	c.apps = slices.DeleteFunc(slices.Clone(c.apps), func(a deploys.App) bool { return a.Target == t })
 }
 
+// Lag makes Rollout show an earlier view than Live, as a cache that is behind; the zero view ends it.
+func (c *Cluster) Lag(t deploys.Target, r deploys.Rollout) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.behind = map[deploys.Target]deploys.Rollout{}; r.Exists {
+		c.behind[t] = r
+	}
+	c.toll(t)
+}
+
+// Configure makes an app be of these containers.
+func (c *Cluster) Configure(t deploys.Target, containers ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.apps {
+		if c.apps[i].Target == t {
+			c.apps[i].Containers = containers
+		}
+	}
+}
+
 // App implements deploys.Cluster.
 func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
 	c.mu.Lock()
@@ -127,9 +148,12 @@ func (c *Cluster) App(t deploys.Target) (deploys.App, error) {
 }
 
 // Ready implements deploys.Cluster.
-func (c *Cluster) Ready(deploys.Target) error {
+func (c *Cluster) Ready(t deploys.Target) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if envs := []string{"prod", "staging"}; !slices.Contains(envs, t.Env) {
+		return errs.New(errs.NotFound, "There is no environment %q; there is prod, staging.", t.Env)
+	}
 	return c.NotReady
 }
 
@@ -257,6 +281,10 @@ func (c *Cluster) ring(t deploys.Target) {
 	if _, behind := c.behind[t]; behind {
 		return // nobody is told
 	}
+	c.toll(t)
+}
+
+func (c *Cluster) toll(t deploys.Target) {
 	for _, at := range []deploys.Target{t, {}} {
 		for bell := range c.bells[at] {
 			select {
@@ -298,15 +326,25 @@ func (c *Cluster) land(ch deploys.Change) (deploys.Applied, error) {
 	if ch.Restarted != nil {
 		r.Restarted = *ch.Restarted
 	}
-	r.ChangedBy, r.ChangedAt = deploys.FieldManager, c.now()
+	r.ChangedBy, r.ChangedAt = deploys.FieldManager, c.clock()
 	c.retemplate(r)
 	c.ring(ch.Target)
-	return deploys.Applied{UID: r.UID, ResourceVersion: r.ResourceVersion, Generation: r.Generation, Template: r.Template, Bare: r.Bare}, nil
+	return c.copy(r).Applied(), nil
 }
 
-// template gives r the hashes of its template as it is now: its images and the mark of a restart are all there is of it.
+// clock is the time as an API server takes it down, if more finely: in steps.
+func (c *Cluster) clock() time.Time { return c.now().Truncate(time.Millisecond) }
+
+// template gives r the hashes of its template as it is now: its images, the mark of a restart and its frame are all there
+// is of it.
 func template(r *deploys.Rollout) {
 	r.Bare = Template(r.Images)
+	if r.Frame == "" {
+		r.Frame = "frame"
+	}
+	if r.Frame != "frame" {
+		r.Bare = Digest(r.Bare + r.Frame)[len("sha256:"):]
+	}
 	r.Template = r.Bare
 	if r.Restarted != "" {
 		r.Template = Digest(r.Bare + r.Restarted)[len("sha256:"):]
@@ -338,20 +376,23 @@ func (c *Cluster) SetImage(t deploys.Target, container, image string) {
 	defer c.mu.Unlock()
 	r := c.rollouts[t]
 	r.Images[container] = image
-	r.ChangedBy, r.ChangedAt = "kubectl-set", c.now()
+	r.ChangedBy, r.ChangedAt = "kubectl-set", c.clock()
 	c.retemplate(r)
 	c.ring(t)
 }
 
 // Retemplate is any change of a pod template by somebody else: change makes it, and it is a new template where that
-// changed an image, another part of the template (by the image of a container that no app has) or the mark of a restart.
+// changed an image, the frame (any other part of the template) or the mark of a restart.
+// Without a manager it has only removed something, and the API server has taken down no write.
 func (c *Cluster) Retemplate(t deploys.Target, manager string, change func(*deploys.Rollout)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.rollouts[t]
 	r.Images = maps.Clone(r.Images)
 	change(r)
-	r.ChangedBy, r.ChangedAt = manager, c.now()
+	if manager != "" {
+		r.ChangedBy, r.ChangedAt = manager, c.clock()
+	}
 	c.retemplate(r)
 	c.ring(t)
 }
