@@ -70,6 +70,8 @@ func TestWaitingReasons(t *testing.T) {
 		{"CreateContainerConfigError", `configmap "x" not found`, deploys.Facts{}, "ConfigMap missing", start + `the ConfigMap "x" it refers to does not exist.`, true},
 		{"CreateContainerConfigError", "couldn't find key K in Secret honeydue/x", deploys.Facts{}, "Key missing in Secret", start + `the Secret "x" has no key "K".`, true},
 		{"CreateContainerConfigError", "couldn't find key K in ConfigMap honeydue/x", deploys.Facts{}, "Key missing in ConfigMap", start + `the ConfigMap "x" has no key "K".`, true},
+		{"CreateContainerConfigError", "failed to sync secret cache: timed out waiting for the condition", deploys.Facts{}, "The node has not read its configuration",
+			"Container api of pod new-1 cannot start yet: node-1 could not read its Secrets and ConfigMaps in time, and tries again.", false},
 		{"CreateContainerConfigError", "container has runAsNonRoot and image will run as root", deploys.Facts{}, "The container's configuration is wrong",
 			start + "container has runAsNonRoot and image will run as root.", true},
 		{"CreateContainerError", `no command specified`, deploys.Facts{}, "The container cannot be started", "Container api of pod new-1 cannot be started: no command specified.", false},

@@ -8,15 +8,18 @@ import (
 	"deployportal/internal/errs"
 )
 
-// askPull crosses a failed pull with the registry: is the digest there, what does the tag name, for which platforms.
+// askPull crosses a failed pull with the registry: is what the node asks for there, what does the tag name, for which platforms.
 func (r *run) askPull(ctx context.Context) PullFact {
 	to := r.d.To
-	ref := first(to.Digest, to.Tag)
+	ref := to.Pulled()
+	if ref == "" {
+		return PullFact{}
+	}
 	img, err := r.s.registry.Resolve(ctx, to.Repository, ref)
 	switch errs.KindOf(err) {
 	case errs.NotFound:
 		f := PullFact{Asked: true, Sentence: errs.Public(err)}
-		if to.Tag == "" || to.Digest == "" {
+		if to.Tag == "" || to.Tag == ref {
 			return f
 		}
 		now, err := r.s.registry.Resolve(ctx, to.Repository, to.Tag)

@@ -340,11 +340,11 @@ func (b Basis) Unproven(r Rollout) []string {
 	return out
 }
 
-// PullFails tells whether a target pod waits for an image that its node could not pull.
+// PullFails tells whether a target pod waits for the asked image and its node could not pull it.
 func (b Basis) PullFails(r Rollout) bool {
 	for _, p := range r.podsOf(b.Template) {
 		for _, c := range p.Containers {
-			if c.State == "waiting" && pullReason(c.Reason) {
+			if _, ours := b.To.Images[c.Name]; ours && c.State == "waiting" && pullReason(c.Reason) {
 				return true
 			}
 		}
