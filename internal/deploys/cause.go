@@ -153,7 +153,7 @@ func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause,
 			return cause, true
 		}
 	}
-	if cause, ok := j.startupCause(p, c, restarts); ok {
+	if cause, ok := j.startupCause(p, c, restarts, seen); ok {
 		return cause, true
 	}
 	if cause, ok := j.endedCause(p, c, restarts); ok {

@@ -24,7 +24,7 @@ type Basis struct {
 	Template   string
 	To         Version
 	T0         time.Time
-	Usual      time.Duration // the longest start of a pod in the last good deploys; 0: not known
+	Usual      map[string]time.Duration // by container: its longest start in the last good deploys
 }
 
 // Proof is what is known of a running image's digest.
@@ -49,7 +49,7 @@ type Memory struct {
 	Old      int32                `json:"old"`
 	Ready    int32                `json:"ready"`
 	Restarts map[string]int32     `json:"restarts,omitempty"` // pod UID/container -> restarts that are not of this rollout
-	Since    map[string]time.Time `json:"since,omitempty"`    // cause -> first seen
+	Since    map[string]time.Time `json:"since,omitempty"`    // cause, or run of a container -> first seen
 	ReadyAt  map[string]ReadyAt   `json:"readyAt,omitempty"`  // by pod UID
 	Window   *Window              `json:"window,omitempty"`
 }

@@ -185,7 +185,7 @@ func (j *judge) again() time.Time {
 	for _, p := range j.pods {
 		for _, c := range p.Containers {
 			if c.Startup != nil && c.State == "running" && !c.Started {
-				closer(c.Since.Add(c.Startup.Budget() + c.Startup.Period))
+				closer(j.begun(p, c).Add(c.Startup.Budget() + c.Startup.Period))
 			}
 		}
 	}

@@ -81,7 +81,10 @@ func crashing(restarts int32) deploys.Rollout {
 func startupProbe(http int, answer string, kills int32) deploys.Rollout {
 	return starting(func(_ *deploys.Pod, c *deploys.Container) {
 		c.Startup = &deploys.Probe{Ask: "GET /admin/ on port 3000", Period: 5 * time.Second, Threshold: 12, Fails: 12, HTTP: http, Answer: answer,
-			LastFail: sec(62), Kills: kills, LastKill: sec(62)}
+			FirstFail: sec(7), LastFail: sec(62), Kills: kills, LastKill: sec(62)}
+		if kills > 0 && http != 0 {
+			c.Startup.Through, c.Startup.ThroughFails = http, 12
+		}
 	})
 }
 

@@ -144,7 +144,10 @@ type Probe struct {
 	LastFail  time.Time     `json:"lastFail,omitzero"`
 	Kills     int32         `json:"kills,omitempty"` // times the kubelet said it will restart the container for this probe
 	LastKill  time.Time     `json:"lastKill,omitzero"`
-	Through   int           `json:"through,omitempty"` // status code that was the only answer in the budget that ended with LastKill; 0: there were others, or none
+
+	// The status code that was the only answer in the budget that ended with LastKill, and how often at least; 0: there were others, or none.
+	Through      int   `json:"through,omitempty"`
+	ThroughFails int32 `json:"throughFails,omitempty"`
 }
 
 // Budget is how long a startup probe lets a container take: delay + threshold x period.

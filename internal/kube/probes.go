@@ -74,7 +74,7 @@ func listen(p *deploys.Probe, kind, container string, told []said) {
 			}
 		}
 	}
-	p.Through = through(all, *p)
+	p.Through, p.ThroughFails = through(all, *p)
 }
 
 // answersIn gives the answers that an event tells of. One that a recorder has combined from different messages tells only the newest.
@@ -86,9 +86,9 @@ func answersIn(e said, output string) []answered {
 	return []answered{{count: e.count - 1, first: e.first, last: e.last}, {short, http, 1, e.last, e.last}}
 }
 
-// through gives the status code that was the only answer in the budget that ended with the newest kill; 0: there was another,
-// or none. A quarter of the budget is left to the app, which does not listen yet when it is first asked.
-func through(all []answered, p deploys.Probe) (http int) {
+// through gives the status code that was the only answer in the budget that ended with the newest kill, and how often at least;
+// 0: there was another, or none. A quarter of the budget is left to the app, which does not listen yet when it is first asked.
+func through(all []answered, p deploys.Probe) (http int, times int32) {
 	const second = time.Second // the finest that events are stamped by
 	from := p.LastKill.Add(-time.Duration(p.Threshold-1)*p.Period*3/4 + second)
 	for _, a := range all {
@@ -97,10 +97,15 @@ func through(all []answered, p deploys.Probe) (http int) {
 		}
 	}
 	another := func(a answered) bool { return a.http != http && a.within(from, p.LastKill) }
-	if p.LastKill.IsZero() || slices.ContainsFunc(all, another) {
-		return 0
+	if http == 0 || p.LastKill.IsZero() || slices.ContainsFunc(all, another) {
+		return 0, 0
 	}
-	return http
+	for _, a := range all {
+		if a.http == http {
+			times = addCount(times, a.count)
+		}
+	}
+	return http, min(times, p.Threshold) // there are no more tries in one
 }
 
 // within tells whether an answer may have been given after one instant and up to another.

@@ -127,7 +127,7 @@ func TestSnapshotTroubles(t *testing.T) {
 		_, c := one(t, snap(t, "startup404"))
 		same(t, "startup", c.Startup, &deploys.Probe{
 			Ask: "GET /healthz on port 8000", Delay: 5 * time.Second, Period: 2 * time.Second, Threshold: 30, Fails: 31, Answer: "HTTP 404",
-			HTTP: 404, FirstFail: at("02:11:24"), LastFail: at("02:11:24"), Kills: 1, LastKill: at("02:11:09"), Through: 404,
+			HTTP: 404, FirstFail: at("02:11:24"), LastFail: at("02:11:24"), Kills: 1, LastKill: at("02:11:09"), Through: 404, ThroughFails: 30,
 		})
 		same(t, "budget", c.Startup.Budget(), 65*time.Second)
 		same(t, "readiness: a node's clock may be some seconds behind", c.Readiness.Answer, "timed out")
