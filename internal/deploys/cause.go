@@ -103,7 +103,11 @@ func (j *judge) standing(key string, seen map[string]bool) time.Duration {
 	return j.now.Sub(j.m.Since[key])
 }
 
-var mountMissing = regexp.MustCompile(`(?i)(secret|configmap) "([^"]+)" not found`)
+var (
+	mountMissing = regexp.MustCompile(`(?i)(secret|configmap) "([^"]+)" not found`)
+	mountKey     = regexp.MustCompile(`volume "([^"]+)" : (?:references non-existent (secret)|(configmap) references non-existent config) key: (.+)$`)
+	multiAttach  = regexp.MustCompile(`Multi-Attach error for volume "([^"]+)"(?: Volume is already used by pod\(s\) (.+))?`)
+)
 
 // preemption is what the scheduler adds about throwing out other pods: true of nearly every pod that waits, and no help.
 var preemption = regexp.MustCompile(`\s*(no new claims to deallocate,?)?\s*preemption: .*$`)
@@ -122,6 +126,17 @@ func (j *judge) podCause(p Pod, seen map[string]bool) (Cause, bool) {
 		c.Doomed = j.standing(p.UID+"/mount", seen) >= configGrace
 		return c, true
 	}
+	if m := mountKey.FindStringSubmatch(p.Waiting); m != nil {
+		kind := reference(m[2] + m[3])
+		c.Title = "Key missing in " + kind
+		c.Sentence = fmt.Sprintf("Pod %s cannot start: the %s that it mounts as volume %q has no key %q.", p.Short(), kind, m[1], m[4])
+		c.Advice = fmt.Sprintf("Add the key to the %s in namespace %s, or correct its name in the pod template.", kind, j.b.App.Namespace)
+		c.Doomed = j.standing(p.UID+"/mount", seen) >= configGrace
+		return c, true
+	}
+	if m := multiAttach.FindStringSubmatch(p.Waiting); m != nil {
+		return j.heldVolume(p, c, m[1], m[2]), true
+	}
 	if p.Scheduled.IsZero() {
 		c.Title = "No node takes the pod"
 		c.Sentence = fmt.Sprintf("Pod %s waits for a node: %s", p.Short(), sentence(preemption.ReplaceAllString(p.Waiting, "")))
@@ -132,6 +147,20 @@ func (j *judge) podCause(p Pod, seen map[string]bool) (Cause, bool) {
 	c.Sentence = fmt.Sprintf("Pod %s on %s is not set up yet: %s", p.Short(), p.Node, sentence(p.Waiting))
 	c.Advice = "Look at the node: volumes, network and image credentials are set up before containers start."
 	return c, true
+}
+
+// heldVolume is a volume that only one node can have, and another one has. With the strategy RollingUpdate the old pod, which
+// holds it, goes only once the new one is ready.
+func (j *judge) heldVolume(p Pod, c Cause, volume, pods string) Cause {
+	c.Title = "The volume is held elsewhere"
+	c.Sentence = fmt.Sprintf("Pod %s waits for volume %s, which only one node can have, and another one has it.", p.Short(), volume)
+	c.Advice = "It goes on once the pod that holds the volume is gone and its node has let go of it."
+	if !j.r.Recreate && j.othersLive() {
+		c.Sentence = fmt.Sprintf("Pod %s waits for volume %s, which only one node can have. The old pod%s has it and stays until the new one is ready: neither gets on.",
+			p.Short(), volume, strings.TrimRight(" "+pods, " "))
+		c.Advice = "Set the strategy Recreate, so that the old pod goes first, or use a volume that several nodes can mount."
+	}
+	return c
 }
 
 func reference(kind string) string {
@@ -164,10 +193,13 @@ func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause,
 			cause := notReady(p, c, probe)
 			// An app that starts says no until it is up: that is what its probes' patience is for.
 			cause.Quiet = probe == c.Startup || probe.Fails < probe.Threshold
+			cause.Evidence = append(cause.Evidence, logEvidence(j.f.Logs[key])...)
 			return cause, true
 		}
 	}
-	return unheard(p, c)
+	cause, ok := unheard(p, c)
+	cause.Evidence = logEvidence(j.f.Logs[key])
+	return cause, ok
 }
 
 // unheard is a container that is not ready and of whose probes nothing is known: a kubelet sends 25 events of a pod, then
@@ -245,15 +277,18 @@ func times(n int32) string {
 // ended is a container that has ended since the rollout began.
 func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 	down := c.State == "terminated" && !(c.Init && c.Last != nil && c.Last.Code == 0) || c.Reason == "CrashLoopBackOff"
+	if c.Ready {
+		return Cause{}, false
+	}
 	text := c.Message
-	if c.Last != nil {
+	if c.Last != nil && (down || !c.Last.Finished.Before(j.b.T0)) {
 		text += " " + c.Last.Message
 	}
 	lines := j.f.Logs[p.UID+"/"+c.Name]
 	if strings.Contains(text, "exec format error") || (restarts > 0 || down) && slices.ContainsFunc(lines, execFormat) {
 		return j.wrongArchitecture(p, c, lines), true
 	}
-	if c.Ready || restarts <= 0 && !down {
+	if restarts <= 0 && !down {
 		return Cause{}, false
 	}
 	if cause, ok := cannotStart(p, c, restarts); ok {
@@ -280,6 +315,9 @@ func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 		cause.Title = "Killed by its liveness probe"
 		cause.Sentence = fmt.Sprintf("%s was killed%s: its liveness probe failed, %s gave %s, at least %s.", who(p, c), again, probe.Ask, probe.Answer, times(probe.Fails))
 		cause.Advice = livenessAdvice
+		if c.Startup == nil {
+			cause.Advice += " An app that only starts slowly needs a startup probe: no liveness probe is sent before that has passed."
+		}
 	}
 	if c.Last != nil {
 		cause.Evidence = append(cause.Evidence, lastWords(c))

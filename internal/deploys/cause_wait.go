@@ -92,7 +92,7 @@ func (j *judge) overlooked(seen map[string]bool) (Cause, bool) {
 		Advice:   fmt.Sprintf("Delete what is left of it: kubectl -n %s delete pod %s. The rollout goes on at once.", j.b.App.Namespace, p.Name)}, true
 }
 
-const livenessAdvice = "The app started and answered, and then failed this probe: see in the log why, or whether the probe asks for the right thing."
+const livenessAdvice = "See in the log why the app fails this probe, or whether the probe asks for the right thing."
 
 // killedByLiveness gives the liveness probe of a container whose newest end it brought about, in this rollout.
 func (j *judge) killedByLiveness(c Container) *Probe {

@@ -3,6 +3,7 @@ package deploys
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -126,7 +127,7 @@ func (j *judge) verdict() Verdict {
 	j.remember()
 	if j.r.Paused {
 		j.pause()
-		return Verdict{Phase: PhasePaused, Sentence: "The workload is paused: nothing rolls out until it is resumed (kubectl rollout resume)."}
+		return Verdict{Phase: PhasePaused, Causes: j.undecided(j.causes()), Sentence: "The workload is paused: nothing rolls out until it is resumed (kubectl rollout resume)."}
 	}
 	j.advance()
 	causes := j.causes()
@@ -136,11 +137,16 @@ func (j *judge) verdict() Verdict {
 			return v
 		}
 	}
+	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: j.undecided(causes)}
+}
+
+// undecided are the causes to show while nothing is decided.
+func (j *judge) undecided(causes []Cause) []Cause {
 	if c, ok := j.creationRefused(); ok {
 		c.Doomed = false // not yet
 		causes = append(causes, c)
 	}
-	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: loud(causes)}
+	return loud(causes)
 }
 
 // loud leaves out what a good start shows too.
@@ -166,16 +172,23 @@ func (j *judge) superseded() (Verdict, bool) {
 	return Verdict{}, false
 }
 
+// waiting is a change that the deployment controller has not seen: ours, or a later one such as of the number of pods. That
+// one's time begins when it is first seen, since the rollout may be complete and its last progress long ago.
 func (j *judge) waiting() Verdict {
 	j.m.Seen = j.now
 	if j.m.Progress.IsZero() {
 		j.m.Progress = j.now
 	}
-	if j.overdue() {
-		return Verdict{Status: Failed, Sentence: fmt.Sprintf(
-			"Kubernetes did not take the change up within %s: its deployment controller may be down.", short(j.deadline()))}
+	since, what := j.m.Progress, "the change"
+	if j.r.ObservedGeneration >= j.b.Generation {
+		since, what = j.now.Add(-j.standing("behind", map[string]bool{})), "a later change"
 	}
-	return Verdict{Phase: PhaseWaiting, Sentence: "Waiting for Kubernetes to take the change up.", Again: j.again()}
+	ends := since.Add(j.deadline())
+	if !j.now.Before(ends) {
+		return Verdict{Status: Failed, Sentence: fmt.Sprintf(
+			"Kubernetes did not take %s up within %s: its deployment controller may be down.", what, short(j.deadline()))}
+	}
+	return Verdict{Phase: PhaseWaiting, Sentence: "Waiting for Kubernetes to take the change up.", Again: ends}
 }
 
 // complete is rule 3.
@@ -319,11 +332,16 @@ func (j *judge) proofOf(c Container, want string) Proof {
 	return j.f.Proof[c.ImageID]
 }
 
-// replaced tells whether a pod was made with another image than the template asks for.
+// replaced tells whether a pod was made with another image than the template asks for. Where nothing is pinned, a digest may
+// be added and another registry be named: what the pod then runs, its digest tells.
 func replaced(c Container, want string) bool {
-	_, _, pinned := SplitImage(want)
-	_, _, got := SplitImage(c.Image)
-	return got != pinned
+	repository, tag, pinned := SplitImage(want)
+	given, givenTag, digest := SplitImage(c.Image)
+	if pinned != "" {
+		return digest != pinned
+	}
+	path := repository[strings.IndexByte(repository, '/')+1:]
+	return givenTag != tag || !strings.HasSuffix("/"+given, "/"+path)
 }
 
 // Unproven lists the reported digests of ready target pods that the registry must be asked about.

@@ -65,6 +65,14 @@ func starting(change func(*deploys.Pod, *deploys.Container)) deploys.Rollout {
 	return r
 }
 
+// failing has a ReplicaSet that cannot do what it should, and the Deployment say so too, as its controller does.
+func failing(r deploys.Rollout, replicaSet int, reason, message string) deploys.Rollout {
+	r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: reason, Message: message}}
+	r.ReplicaSets = slices.Clone(r.ReplicaSets)
+	r.ReplicaSets[replicaSet].Conditions = r.Conditions
+	return r
+}
+
 func waiting(reason, message string) deploys.Rollout {
 	return starting(func(_ *deploys.Pod, c *deploys.Container) {
 		c.State, c.Reason, c.Message, c.Since = "waiting", reason, message, time.Time{}
@@ -130,15 +138,13 @@ func TestJudge(t *testing.T) {
 		return r
 	}
 	quota := func(r deploys.Rollout) deploys.Rollout {
-		r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: "FailedCreate", Message: "exceeded quota: pods"}}
-		return r
+		return failing(r, 0, "FailedCreate", "exceeded quota: pods")
 	}
 	moved := func() deploys.Rollout {
 		return with(rolling(), func(r *deploys.Rollout) { r.Updated, r.Replicas = 0, r.Desired-1 })
 	}
 	denied := func(r deploys.Rollout) deploys.Rollout {
-		r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: "FailedCreate", Message: "denied"}}
-		return r
+		return failing(r, 0, "FailedCreate", "denied")
 	}
 	imageID := func(id string) deploys.Rollout {
 		return with(done(5), func(r *deploys.Rollout) {
