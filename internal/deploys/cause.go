@@ -149,17 +149,22 @@ func (j *judge) podCause(p Pod, seen map[string]bool) (Cause, bool) {
 	return c, true
 }
 
-// heldVolume is a volume that only one node can have, and another one has. With the strategy RollingUpdate the old pod, which
+// heldVolume is a volume that only one node can have, and another one has. With the strategy RollingUpdate an old pod, which
 // holds it, goes only once the new one is ready.
-func (j *judge) heldVolume(p Pod, c Cause, volume, pods string) Cause {
+func (j *judge) heldVolume(p Pod, c Cause, volume, holders string) Cause {
 	c.Title = "The volume is held elsewhere"
-	c.Sentence = fmt.Sprintf("Pod %s waits for volume %s, which only one node can have, and another one has it.", p.Short(), volume)
-	c.Advice = "It goes on once the pod that holds the volume is gone and its node has let go of it."
-	if !j.r.Recreate && j.othersLive() {
-		c.Sentence = fmt.Sprintf("Pod %s waits for volume %s, which only one node can have. The old pod%s has it and stays until the new one is ready: neither gets on.",
-			p.Short(), volume, strings.TrimRight(" "+pods, " "))
+	has := "another one has it"
+	if holders != "" {
+		has = "pod " + holders + " has it"
+	}
+	c.Sentence = fmt.Sprintf("Pod %s waits for volume %s, which only one node can have: %s", p.Short(), volume, has)
+	c.Advice = "Use a volume that several nodes can mount, or wait until its holder is gone."
+	ofNew := slices.ContainsFunc(j.pods, func(p Pod) bool { return slices.Contains(strings.Split(holders, ", "), p.Name) })
+	if !j.r.Recreate && j.othersLive() && !ofNew {
+		c.Sentence += ", and old pods stay until the new one is ready. Neither gets on"
 		c.Advice = "Set the strategy Recreate, so that the old pod goes first, or use a volume that several nodes can mount."
 	}
+	c.Sentence += "."
 	return c
 }
 
