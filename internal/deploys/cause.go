@@ -103,44 +103,6 @@ func (j *judge) standing(key string, seen map[string]bool) time.Duration {
 	return j.now.Sub(j.m.Since[key])
 }
 
-var mountMissing = regexp.MustCompile(`(?i)(secret|configmap) "([^"]+)" not found`)
-
-// preemption is what the scheduler adds about throwing out other pods: true of nearly every pod that waits, and no help.
-var preemption = regexp.MustCompile(`\s*(no new claims to deallocate,?)?\s*preemption: .*$`)
-
-// podCause is what keeps a pod from having containers at all.
-func (j *judge) podCause(p Pod, seen map[string]bool) (Cause, bool) {
-	if p.Waiting == "" || p.Ready {
-		return Cause{}, false
-	}
-	c := Cause{Pod: p.Name, Evidence: []Evidence{{Kind: FromCluster, Text: p.Waiting}}}
-	if m := mountMissing.FindStringSubmatch(p.Waiting); m != nil {
-		kind := reference(m[1])
-		c.Title = kind + " missing"
-		c.Sentence = fmt.Sprintf("Pod %s cannot start: the %s %q that it mounts does not exist.", p.Short(), kind, m[2])
-		c.Advice = fmt.Sprintf("Create the %s in namespace %s, or correct its name in the pod template.", kind, j.b.App.Namespace)
-		c.Doomed = j.standing(p.UID+"/mount", seen) >= configGrace
-		return c, true
-	}
-	if p.Scheduled.IsZero() {
-		c.Title = "No node takes the pod"
-		c.Sentence = fmt.Sprintf("Pod %s waits for a node: %s", p.Short(), sentence(preemption.ReplaceAllString(p.Waiting, "")))
-		c.Advice = "Free or add capacity, or correct the pod's requests, node selector or tolerations."
-		return c, true
-	}
-	c.Title = "The pod is not set up"
-	c.Sentence = fmt.Sprintf("Pod %s on %s is not set up yet: %s", p.Short(), p.Node, sentence(p.Waiting))
-	c.Advice = "Look at the node: volumes, network and image credentials are set up before containers start."
-	return c, true
-}
-
-func reference(kind string) string {
-	if strings.EqualFold(kind, "configmap") {
-		return "ConfigMap"
-	}
-	return "Secret"
-}
-
 // containerCause is what is wrong with one container.
 func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause, bool) {
 	key := p.UID + "/" + c.Name
@@ -153,7 +115,7 @@ func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause,
 			return cause, true
 		}
 	}
-	if cause, ok := j.startupCause(p, c, restarts); ok {
+	if cause, ok := j.startupCause(p, c, restarts, seen); ok {
 		return cause, true
 	}
 	if cause, ok := j.endedCause(p, c, restarts); ok {
@@ -164,10 +126,13 @@ func (j *judge) containerCause(p Pod, c Container, seen map[string]bool) (Cause,
 			cause := notReady(p, c, probe)
 			// An app that starts says no until it is up: that is what its probes' patience is for.
 			cause.Quiet = probe == c.Startup || probe.Fails < probe.Threshold
+			cause.Evidence = append(cause.Evidence, logEvidence(j.f.Logs[key])...)
 			return cause, true
 		}
 	}
-	return unheard(p, c)
+	cause, ok := unheard(p, c)
+	cause.Evidence = logEvidence(j.f.Logs[key])
+	return cause, ok
 }
 
 // unheard is a container that is not ready and of whose probes nothing is known: a kubelet sends 25 events of a pod, then
@@ -245,15 +210,18 @@ func times(n int32) string {
 // ended is a container that has ended since the rollout began.
 func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 	down := c.State == "terminated" && !(c.Init && c.Last != nil && c.Last.Code == 0) || c.Reason == "CrashLoopBackOff"
+	if c.Ready {
+		return Cause{}, false
+	}
 	text := c.Message
-	if c.Last != nil {
+	if c.Last != nil && (down || !c.Last.Finished.Before(j.b.T0)) {
 		text += " " + c.Last.Message
 	}
 	lines := j.f.Logs[p.UID+"/"+c.Name]
 	if strings.Contains(text, "exec format error") || (restarts > 0 || down) && slices.ContainsFunc(lines, execFormat) {
 		return j.wrongArchitecture(p, c, lines), true
 	}
-	if c.Ready || restarts <= 0 && !down {
+	if restarts <= 0 && !down {
 		return Cause{}, false
 	}
 	if cause, ok := cannotStart(p, c, restarts); ok {
@@ -281,6 +249,9 @@ func (j *judge) endedCause(p Pod, c Container, restarts int32) (Cause, bool) {
 		cause.Sentence = fmt.Sprintf("%s was killed%s: its liveness probe failed, %s gave %s, at least %s.", who(p, c), again, probe.Ask, probe.Answer, times(probe.Fails))
 		cause.Advice = livenessAdvice
 		cause.Evidence = probeSaid(probe)
+		if c.Startup == nil {
+			cause.Advice += " An app that only starts slowly needs a startup probe: no liveness probe is sent before that has passed."
+		}
 	}
 	if c.Last != nil {
 		cause.Evidence = append(cause.Evidence, lastWords(c))

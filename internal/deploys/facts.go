@@ -3,20 +3,22 @@ package deploys
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"deployportal/internal/errs"
 )
 
-// askPull crosses a failed pull with the registry: is the digest there, what does the tag name, for which platforms.
+// askPull crosses a failed pull with the registry: is what the node asks for there, what does the tag name, for which platforms.
 func (r *run) askPull(ctx context.Context) PullFact {
 	to := r.d.To
-	ref := first(to.Digest, to.Tag)
+	ref := to.Pulled()
+	if ref == "" {
+		return PullFact{}
+	}
 	img, err := r.s.registry.Resolve(ctx, to.Repository, ref)
 	switch errs.KindOf(err) {
 	case errs.NotFound:
 		f := PullFact{Asked: true, Sentence: errs.Public(err)}
-		if to.Tag == "" || to.Digest == "" {
+		if to.Tag == "" || to.Tag == ref {
 			return f
 		}
 		now, err := r.s.registry.Resolve(ctx, to.Repository, to.Tag)
@@ -51,17 +53,36 @@ type logWanted struct {
 func (b Basis) logsWanted(r Rollout) (out []logWanted) {
 	for _, p := range r.podsOf(b.Template) {
 		for _, c := range p.Containers {
-			ended := c.Last != nil && !c.Last.Finished.Before(b.T0) && !(c.Init && c.Last.Code == 0)
 			killed := c.Startup != nil && c.Startup.Kills > 0 && !c.Startup.LastKill.Before(b.T0)
-			if c.Ready || !ended && !killed {
-				continue
+			if !c.Ready && (b.ended(c) || killed) {
+				out = append(out, b.logOf(p, c))
 			}
-			// While it is down, its own log is the ended one's; once it runs again, that is the previous one's.
-			out = append(out, logWanted{question: fmt.Sprintf("log of %s/%s after %d", p.UID, c.Name, c.Restarts), key: p.UID + "/" + c.Name,
-				pod: p.Name, container: c.Name, previous: c.State == "running" && ended})
 		}
 	}
 	return out
+}
+
+func (b Basis) ended(c Container) bool {
+	return c.Last != nil && !c.Last.Finished.Before(b.T0) && !(c.Init && c.Last.Code == 0)
+}
+
+// logOf is the log of a container that tells most. While it is down, its own log is the ended one's; once it runs again, that
+// is the previous one's.
+func (b Basis) logOf(p Pod, c Container) logWanted {
+	return logWanted{question: fmt.Sprintf("log of %s/%s after %d", p.UID, c.Name, c.Restarts), key: p.UID + "/" + c.Name,
+		pod: p.Name, container: c.Name, previous: c.State == "running" && b.ended(c)}
+}
+
+// logBehind gives the log of the container that a cause is about, if that has ever run.
+func (b Basis) logBehind(c Cause, r Rollout) (w logWanted, ok bool) {
+	for _, p := range r.podsOf(b.Template) {
+		for _, container := range p.Containers {
+			if p.Name == c.Pod && container.Name == c.Container && (container.State != "waiting" || container.Last != nil) {
+				return b.logOf(p, container), true
+			}
+		}
+	}
+	return w, false
 }
 
 func (r *run) askLog(ctx context.Context, w logWanted) func(*Facts) {
@@ -77,15 +98,14 @@ func (r *run) readLogs(seen Rollout, c *Cause) bool {
 	if c == nil {
 		return false
 	}
-	wanted := r.basis().logsWanted(seen)
-	i := slices.IndexFunc(wanted, func(w logWanted) bool { return w.pod == c.Pod && w.container == c.Container })
-	if i < 0 || len(r.known.Logs[wanted[i].key]) > 0 {
+	wanted, ok := r.basis().logBehind(*c, seen)
+	if !ok || len(r.known.Logs[wanted.key]) > 0 {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, lookupTimeout)
 	defer cancel()
-	r.askLog(ctx, wanted[i])(&r.known)
-	return len(r.known.Logs[wanted[i].key]) > 0
+	r.askLog(ctx, wanted)(&r.known)
+	return len(r.known.Logs[wanted.key]) > 0
 }
 
 // complete adds to a cause what is not alike in the pod templates of this deploy and the last good one: a crash often

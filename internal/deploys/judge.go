@@ -3,6 +3,7 @@ package deploys
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,7 +26,7 @@ type Basis struct {
 	Left       Author // the newest write into the template, as our patch left it
 	To         Version
 	T0         time.Time
-	Usual      time.Duration // the longest start of a pod in the last good deploys; 0: not known
+	Usual      map[string]time.Duration // by container: its longest start in the last good deploys
 }
 
 // Proof is what is known of a running image's digest.
@@ -50,7 +51,7 @@ type Memory struct {
 	Old      int32                `json:"old"`
 	Ready    int32                `json:"ready"`
 	Restarts map[string]int32     `json:"restarts,omitempty"` // pod UID/container -> restarts that are not of this rollout
-	Since    map[string]time.Time `json:"since,omitempty"`    // cause -> first seen
+	Since    map[string]time.Time `json:"since,omitempty"`    // cause, or run of a container -> first seen
 	ReadyAt  map[string]ReadyAt   `json:"readyAt,omitempty"`  // by pod UID
 	Window   *Window              `json:"window,omitempty"`
 	Proven   []string             `json:"proven,omitempty"` // reported digests that prove the image, as the registry said when asked
@@ -129,7 +130,7 @@ func (j *judge) verdict() Verdict {
 	j.remember()
 	if j.r.Paused {
 		j.pause()
-		return Verdict{Phase: PhasePaused, Sentence: "The workload is paused: nothing rolls out until it is resumed (kubectl rollout resume)."}
+		return Verdict{Phase: PhasePaused, Causes: j.undecided(j.causes()), Sentence: "The workload is paused: nothing rolls out until it is resumed (kubectl rollout resume)."}
 	}
 	j.advance()
 	causes := j.causes()
@@ -139,11 +140,16 @@ func (j *judge) verdict() Verdict {
 			return v
 		}
 	}
+	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: j.undecided(causes)}
+}
+
+// undecided are the causes to show while nothing is decided.
+func (j *judge) undecided(causes []Cause) []Cause {
 	if c, ok := j.creationRefused(); ok {
 		c.Doomed = false // not yet
 		causes = append(causes, c)
 	}
-	return Verdict{Phase: PhaseRolling, Sentence: j.progress(), Again: j.again(), Causes: loud(causes)}
+	return loud(causes)
 }
 
 // loud leaves out what a good start shows too.
@@ -169,16 +175,23 @@ func (j *judge) superseded() (Verdict, bool) {
 	return Verdict{}, false
 }
 
+// waiting is a change that the deployment controller has not seen: ours, or a later one such as of the number of pods. That
+// one's time begins when it is first seen, since the rollout may be complete and its last progress long ago.
 func (j *judge) waiting() Verdict {
 	j.m.Seen = j.now
 	if j.m.Progress.IsZero() {
 		j.m.Progress = j.now
 	}
-	if j.overdue() {
-		return Verdict{Status: Failed, Sentence: fmt.Sprintf(
-			"Kubernetes did not take the change up within %s: its deployment controller may be down.", short(j.deadline()))}
+	since, what := j.m.Progress, "the change"
+	if j.r.ObservedGeneration >= j.b.Generation {
+		since, what = j.now.Add(-j.standing("behind", map[string]bool{})), "a later change"
 	}
-	return Verdict{Phase: PhaseWaiting, Sentence: "Waiting for Kubernetes to take the change up.", Again: j.again()}
+	ends := since.Add(j.deadline())
+	if !j.now.Before(ends) {
+		return Verdict{Status: Failed, Sentence: fmt.Sprintf(
+			"Kubernetes did not take %s up within %s: its deployment controller may be down.", what, short(j.deadline()))}
+	}
+	return Verdict{Phase: PhaseWaiting, Sentence: "Waiting for Kubernetes to take the change up.", Again: ends}
 }
 
 // complete is rule 3.
@@ -332,11 +345,16 @@ func (j *judge) proofOf(c Container, want string) Proof {
 	return j.f.Proof[c.ImageID]
 }
 
-// replaced tells whether a pod was made with another image than the template asks for.
+// replaced tells whether a pod was made with another image than the template asks for. Where nothing is pinned, a digest may
+// be added and another registry be named: what the pod then runs, its digest tells.
 func replaced(c Container, want string) bool {
-	_, _, pinned := SplitImage(want)
-	_, _, got := SplitImage(c.Image)
-	return got != pinned
+	repository, tag, pinned := SplitImage(want)
+	given, givenTag, digest := SplitImage(c.Image)
+	if pinned != "" {
+		return digest != pinned
+	}
+	path := repository[strings.IndexByte(repository, '/')+1:]
+	return givenTag != tag || !strings.HasSuffix("/"+given, "/"+path)
 }
 
 // Unproven lists the reported digests of ready target pods that the registry must be asked about.
@@ -353,11 +371,11 @@ func (b Basis) Unproven(r Rollout) []string {
 	return out
 }
 
-// PullFails tells whether a target pod waits for an image that its node could not pull.
+// PullFails tells whether a target pod waits for the asked image and its node could not pull it.
 func (b Basis) PullFails(r Rollout) bool {
 	for _, p := range r.podsOf(b.Template) {
 		for _, c := range p.Containers {
-			if c.State == "waiting" && pullReason(c.Reason) {
+			if _, ours := b.To.Images[c.Name]; ours && c.State == "waiting" && pullReason(c.Reason) {
 				return true
 			}
 		}

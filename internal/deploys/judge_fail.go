@@ -131,20 +131,27 @@ func (j *judge) refused(_ []Cause) (Verdict, bool) {
 
 const quotaExceeded = "Quota exceeded"
 
+// creationRefused tells of pods that may not be created. The Deployment has such a condition from any of its ReplicaSets, also
+// from an old one, and from pods that could not be deleted: only the new one's own counts.
 func (j *judge) creationRefused() (Cause, bool) {
-	for _, c := range j.r.Conditions {
-		if c.Type != "ReplicaFailure" || !c.Status {
-			continue
+	for _, rs := range j.r.ReplicaSets {
+		for _, c := range rs.Conditions {
+			if rs.Template == j.b.Template && c.Type == "ReplicaFailure" && c.Status && c.Reason == "FailedCreate" {
+				return refusal(c), true
+			}
 		}
-		cause := Cause{Title: "Pods are refused", Doomed: true, Sentence: "Kubernetes refuses to create the pods: " + sentence(c.Message),
-			Advice:   "Correct what the API server names, then deploy again.",
-			Evidence: []Evidence{{Kind: FromCluster, At: c.Updated, Text: strings.TrimSpace(c.Reason + " " + c.Message)}}}
-		if strings.Contains(c.Message, "exceeded quota") {
-			cause.Title, cause.Advice = quotaExceeded, "Raise the quota of the namespace, or free some of it."
-		}
-		return cause, true
 	}
 	return Cause{}, false
+}
+
+func refusal(c Condition) Cause {
+	cause := Cause{Title: "Pods are refused", Doomed: true, Sentence: "Kubernetes refuses to create the pods: " + sentence(c.Message),
+		Advice:   "Correct what the API server names, then deploy again.",
+		Evidence: []Evidence{{Kind: FromCluster, At: c.Updated, Text: strings.TrimSpace(c.Reason + " " + c.Message)}}}
+	if strings.Contains(c.Message, "exceeded quota") {
+		cause.Title, cause.Advice = quotaExceeded, "Raise the quota of the namespace, or free some of it."
+	}
+	return cause
 }
 
 // late is rule 5.
@@ -188,7 +195,7 @@ func (j *judge) again() time.Time {
 	for _, p := range j.pods {
 		for _, c := range p.Containers {
 			if c.Startup != nil && c.State == "running" && !c.Started {
-				closer(c.Since.Add(c.Startup.Budget() + c.Startup.Period))
+				closer(j.begun(p, c).Add(c.Startup.Budget() + c.Startup.Period))
 			}
 		}
 	}
@@ -233,7 +240,29 @@ func (j *judge) why(causes []Cause) Cause {
 	if c, ok := j.creationRefused(); ok {
 		return c
 	}
+	if c, ok := j.endedPods(); ok {
+		return c
+	}
 	return Cause{Title: "No progress", Sentence: j.progress(), Advice: "Look at the pods and events below."}
+}
+
+// endedPods tells of new pods that their nodes refused or evicted. Each is replaced at once, so none stands in the way for long.
+func (j *judge) endedPods() (Cause, bool) {
+	var newest Pod
+	n := int32(0)
+	for _, p := range j.r.Pods {
+		if p.Phase == "Failed" && p.Reason != "" && j.r.brings(p, j.b.Template) && !p.Created.Before(j.b.T0.Add(-clockLeeway)) {
+			n++
+			if !p.Created.Before(newest.Created) {
+				newest = p
+			}
+		}
+	}
+	return Cause{Title: "Pods do not stay", Pod: newest.Name,
+		Sentence: fmt.Sprintf("Pods were ended %s, the newest of them, %s on %s, as %s: %s", times(n), newest.Short(), orNode(newest.Node),
+			newest.Reason, sentence(first(newest.Message, "no more is said"))),
+		Advice:   "Look at the node: it refuses or evicts the pods, for want of room perhaps.",
+		Evidence: []Evidence{{Kind: FromCluster, Text: strings.TrimSpace(newest.Reason + " " + newest.Message)}}}, n > 0
 }
 
 func count(n, of int32) string {

@@ -65,6 +65,14 @@ func starting(change func(*deploys.Pod, *deploys.Container)) deploys.Rollout {
 	return r
 }
 
+// failing has a ReplicaSet that cannot do what it should, and the Deployment say so too, as its controller does.
+func failing(r deploys.Rollout, replicaSet int, reason, message string) deploys.Rollout {
+	r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: reason, Message: message}}
+	r.ReplicaSets = slices.Clone(r.ReplicaSets)
+	r.ReplicaSets[replicaSet].Conditions = r.Conditions
+	return r
+}
+
 func waiting(reason, message string) deploys.Rollout {
 	return starting(func(_ *deploys.Pod, c *deploys.Container) {
 		c.State, c.Reason, c.Message, c.Since = "waiting", reason, message, time.Time{}
@@ -81,7 +89,10 @@ func crashing(restarts int32) deploys.Rollout {
 func startupProbe(http int, answer string, kills int32) deploys.Rollout {
 	return starting(func(_ *deploys.Pod, c *deploys.Container) {
 		c.Startup = &deploys.Probe{Ask: "GET /admin/ on port 3000", Period: 5 * time.Second, Threshold: 12, Fails: 12, HTTP: http, Answer: answer,
-			LastFail: sec(62), Kills: kills, LastKill: sec(62)}
+			FirstFail: sec(7), LastFail: sec(62), Kills: kills, LastKill: sec(62)}
+		if kills > 0 && http != 0 {
+			c.Startup.Through, c.Startup.ThroughFails = http, 12
+		}
 	})
 }
 
@@ -127,15 +138,13 @@ func TestJudge(t *testing.T) {
 		return r
 	}
 	quota := func(r deploys.Rollout) deploys.Rollout {
-		r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: "FailedCreate", Message: "exceeded quota: pods"}}
-		return r
+		return failing(r, 0, "FailedCreate", "exceeded quota: pods")
 	}
 	moved := func() deploys.Rollout {
 		return with(rolling(), func(r *deploys.Rollout) { r.Updated, r.Replicas = 0, r.Desired-1 })
 	}
 	denied := func(r deploys.Rollout) deploys.Rollout {
-		r.Conditions = []deploys.Condition{{Type: "ReplicaFailure", Status: true, Reason: "FailedCreate", Message: "denied"}}
-		return r
+		return failing(r, 0, "FailedCreate", "denied")
 	}
 	imageID := func(id string) deploys.Rollout {
 		return with(done(5), func(r *deploys.Rollout) {

@@ -77,13 +77,18 @@ func starts(ctx context.Context, q sqlite.Querier, t Target) (Starts, error) {
 	return s, err
 }
 
-// usualStart is the longest a pod took from its creation to ready in the last ten good deploys of a target; 0: not known.
-func (s *Service) usualStart(ctx context.Context, t Target) (time.Duration, error) {
+// usualStart is the longest that each container took from its start to its pod being ready in the last ten good deploys of a
+// target: what a startup probe must allow. That a pod waited for a node or an image before is not part of it.
+func (s *Service) usualStart(ctx context.Context, t Target) (map[string]time.Duration, error) {
 	seen, err := starts(ctx, s.db, t)
-	if err != nil || len(seen.Pods) == 0 {
-		return 0, err
+	if err != nil {
+		return nil, err
 	}
-	return seen.Pods[len(seen.Pods)-1], nil
+	usual := map[string]time.Duration{}
+	for name, took := range seen.Containers {
+		usual[name] = took[len(took)-1]
+	}
+	return usual, nil
 }
 
 // Good lists up to n different images that ran well in a target, the newest first, without those marked as bad and

@@ -151,17 +151,16 @@ func RunningVersion(app App, r Rollout) Version { return runningVersion(app, r) 
 
 // podsOf gives the live pods of the ReplicaSets with this template.
 func (r Rollout) podsOf(template string) []Pod {
-	names := map[string]bool{}
-	for _, rs := range r.ReplicaSets {
-		if rs.Template == template {
-			names[rs.Name] = true
-		}
-	}
 	var out []Pod
 	for _, p := range r.Pods {
-		if names[p.ReplicaSet] && p.Live() {
+		if p.Live() && r.brings(p, template) {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// brings tells whether a pod is of a ReplicaSet with this template.
+func (r Rollout) brings(p Pod, template string) bool {
+	return slices.ContainsFunc(r.ReplicaSets, func(rs ReplicaSet) bool { return rs.Name == p.ReplicaSet && rs.Template == template })
 }

@@ -80,7 +80,8 @@ type Pod struct {
 	Message    string      `json:"message,omitempty"`
 	Created    time.Time   `json:"created"`
 	Scheduled  time.Time   `json:"scheduled,omitzero"`
-	Waiting    string      `json:"waiting,omitempty"` // why it is not scheduled or set up yet: the scheduler's or kubelet's sentence
+	Waiting    string      `json:"waiting,omitempty"`   // why it is not scheduled or set up yet: the scheduler's or kubelet's sentence
+	NoSecrets  string      `json:"noSecrets,omitempty"` // image pull secrets that its node could not read, as it named them: "regcred, other"
 	Ready      bool        `json:"ready,omitempty"`
 	ReadySince time.Time   `json:"readySince,omitzero"`  // last transition to Ready; zero while not ready
 	Containers []Container `json:"containers,omitempty"` // init containers first, in the order of the spec
@@ -137,15 +138,19 @@ type Probe struct {
 	Ask       string        `json:"ask"` // "GET /api/health on port 8000", "TCP connect to port 5432", "exec pg_isready", "gRPC on port 9000"; no arguments and no query
 	Delay     time.Duration `json:"delay,omitempty"`
 	Period    time.Duration `json:"period"`
-	Threshold int32         `json:"threshold"` // consecutive failures that decide
-	Fails     int32         `json:"fails,omitempty"`
-	Answer    string        `json:"answer,omitempty"` // last failure in short: "HTTP 503", "connection refused", "timed out", "an error"
-	Said      string        `json:"said,omitempty"`   // what was said in it that has no short words, a program's output for instance: as private as a log
-	HTTP      int           `json:"http,omitempty"`   // status code of the last failure; 0 when it was not an HTTP answer
-	FirstFail time.Time     `json:"firstFail,omitzero"`
+	Threshold int32         `json:"threshold"`          // consecutive failures that decide
+	Answer    string        `json:"answer,omitempty"`   // last failure in short: "HTTP 503", "connection refused", "timed out", "an error"
+	Said      string        `json:"said,omitempty"`     // what was said in it that has no short words, a program's output for instance: as private as a log
+	HTTP      int           `json:"http,omitempty"`     // status code of the last failure; 0 when it was not an HTTP answer
+	Fails     int32         `json:"fails,omitempty"`    // times that it gave this answer
+	FirstFail time.Time     `json:"firstFail,omitzero"` // since when no other answer was heard
 	LastFail  time.Time     `json:"lastFail,omitzero"`
 	Kills     int32         `json:"kills,omitempty"` // times the kubelet said it will restart the container for this probe
 	LastKill  time.Time     `json:"lastKill,omitzero"`
+
+	// The status code that was the only answer in the budget that ended with LastKill, and how often at least; 0: there were others, or none.
+	Through      int   `json:"through,omitempty"`
+	ThroughFails int32 `json:"throughFails,omitempty"`
 }
 
 // Budget is how long a startup probe lets a container take: delay + threshold x period.

@@ -40,7 +40,7 @@ type run struct {
 	took   bool          // it took the target from a run that may have sent a patch a moment ago
 	done   chan struct{} // closed when the goroutine has ended
 	known  Facts
-	usual  time.Duration
+	usual  map[string]time.Duration
 	wrote  Author               // the newest write into the template when the watch began
 	asked  map[string]time.Time // look-ups under way or failed, to be asked again later
 	facts  chan func(*Facts)

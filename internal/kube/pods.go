@@ -56,6 +56,7 @@ func viewPod(p *corev1.Pod, replicaSet string, events []*corev1.Event) deploys.P
 		v.Containers = append(v.Containers, c)
 	}
 	v.Waiting = waiting(p, v.Containers, told)
+	v.NoSecrets = missingSecrets(told)
 	return v
 }
 
@@ -85,31 +86,65 @@ func waiting(p *corev1.Pod, containers []deploys.Container, told []said) string 
 			return "" // something began, or the container itself says what is wrong
 		}
 	}
-	var newest, missing, hint said
-	for _, e := range told {
-		switch e.reason {
-		case "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedScheduling":
-			if !e.last.Before(newest.last) {
-				newest = e
-			}
-			if strings.HasSuffix(e.message, " not found") {
-				missing = e
-			}
-		case "FailedToRetrieveImagePullSecret":
-			hint = e // the pull may work without it: it only counts when nothing else is said
-		}
-	}
-	if newest.reason == "FailedMount" && missing.reason == "FailedMount" {
-		// A busy node also fails, for a while, to mount the token that every pod has: that hides no missing Secret.
-		newest = missing
-	}
-	if newest.reason == "" {
-		newest = hint
-	}
+	newest := setUp(told)
 	if newest.reason == "FailedScheduling" && p.Spec.NodeName != "" {
 		return "" // it has a node by now
 	}
 	return foreign.Line(newest.message, maxMessage)
+}
+
+// setUp gives what last hindered the setting up of a pod. A container whose image is pulled, or that is created, shows that
+// nothing does any more.
+func setUp(told []said) said {
+	var newest, hint said
+	for _, e := range told {
+		switch e.reason {
+		case "FailedMount", "FailedAttachVolume", "FailedMapVolume":
+			if !vague(e) || !volume(newest) || over(newest, e.last) {
+				newest = e
+			}
+		case "FailedCreatePodSandBox", "NetworkNotReady", "FailedScheduling":
+			newest = e
+		case "FailedToRetrieveImagePullSecret":
+			hint = e // the pull may work without it: it only counts when nothing else is said
+		case "Pulling", "Pulled", "Created":
+			newest, hint = said{}, said{}
+		}
+	}
+	if newest.reason == "" {
+		return hint
+	}
+	return newest
+}
+
+func volume(e said) bool {
+	return e.reason == "FailedMount" || e.reason == "FailedAttachVolume" || e.reason == "FailedMapVolume"
+}
+
+// vague tells of an event about a volume that hides no other: a kubelet also says, again and again, that not all of them are
+// mounted, and a busy one fails for a while to mount the token that every pod has, or to read what it mounts.
+func vague(e said) bool {
+	return strings.Contains(e.message, `volume "kube-api-access-`) || strings.Contains(e.message, "unmounted volumes=") ||
+		strings.Contains(e.message, "failed to sync ")
+}
+
+// over tells of a mount that would have failed again by now: a kubelet tries at first after half a second, then each time
+// after twice as long. What is said of attaching is said once.
+func over(e said, now time.Time) bool {
+	const late = 10 * time.Second
+	return e.reason == "FailedMount" && now.After(e.last.Add(e.last.Sub(e.first)+late))
+}
+
+var unreadSecrets = regexp.MustCompile(`^Unable to retrieve some image pull secrets \(([^)]+)\)`)
+
+// missingSecrets names the image pull secrets that the node last said it cannot read.
+func missingSecrets(told []said) (names string) {
+	for _, e := range told {
+		if m := unreadSecrets.FindStringSubmatch(e.message); m != nil && e.reason == "FailedToRetrieveImagePullSecret" {
+			names = foreign.Line(m[1], maxReason)
+		}
+	}
+	return names
 }
 
 // The states of a container.
@@ -134,11 +169,7 @@ func viewContainer(spec *corev1.Container, s *corev1.ContainerStatus, told []sai
 	c.Startup = viewProbe(spec.StartupProbe, spec.Ports)
 	c.Readiness = viewProbe(spec.ReadinessProbe, spec.Ports)
 	c.Liveness = viewProbe(spec.LivenessProbe, spec.Ports)
-	for _, e := range told {
-		if e.container == spec.Name {
-			hear(&c, e)
-		}
-	}
+	hear(&c, slices.DeleteFunc(slices.Clone(told), func(e said) bool { return e.container != spec.Name }))
 	return c
 }
 
@@ -228,12 +259,18 @@ func tell(events []*corev1.Event, created time.Time) []said {
 	return all
 }
 
-// order decides within one second, the finest that the old recorder writes: a pull begins before it ends.
+// order decides within one second, the finest that the old recorder writes: a pod is set up before images are pulled, a pull
+// begins before it ends, and a probe has failed before its container is killed for it.
 func order(s said) int {
-	if s.reason == "Pulling" {
+	switch {
+	case volume(s), s.reason == "FailedToRetrieveImagePullSecret":
 		return 0
+	case s.reason == "Pulling":
+		return 1
+	case s.reason == "Killing":
+		return 3
 	}
-	return 1
+	return 2
 }
 
 // lastTime is when an event last happened. The old recorder writes lastTimestamp, the new one eventTime and a series;

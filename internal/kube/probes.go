@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,31 +16,104 @@ import (
 	"deployportal/internal/foreign"
 )
 
-// hear takes in one event about a container. Events come oldest first, so the newest answer stays.
-func hear(c *deploys.Container, e said) {
-	switch e.reason {
-	case "Pulling":
-		c.PullStart = e.last
-		c.Pulled = ""
-	case "Pulled":
-		c.Pulled = pulled(e.message)
-	case "Unhealthy":
-		kind, output, ok := probeFailure(e.message)
-		if p := probeOf(c, kind); ok && p != nil {
-			p.Fails = addCount(p.Fails, e.count)
-			p.Answer, p.Said, p.HTTP = answer(output)
-			p.LastFail = e.last
-			if p.FirstFail.IsZero() || e.first.Before(p.FirstFail) {
-				p.FirstFail = e.first
-			}
-		}
-	case "Killing":
-		kind, ok := probeKill(e.message, c.Name)
-		if p := probeOf(c, kind); ok && p != nil {
-			p.Kills = addCount(p.Kills, e.count)
-			p.LastKill = e.last
+// hear takes in what is said of a container, oldest first.
+func hear(c *deploys.Container, told []said) {
+	for _, e := range told {
+		switch e.reason {
+		case "Pulling":
+			c.PullStart = e.last
+			c.Pulled = ""
+		case "Pulled":
+			c.Pulled = pulled(e.message)
 		}
 	}
+	listen(c.Startup, "startup", c.Name, told)
+	listen(c.Readiness, "readiness", c.Name, told)
+	listen(c.Liveness, "liveness", c.Name, told)
+}
+
+// answered is what a probe got, from one event. Of more than two times the instants between first and last are not known.
+type answered struct {
+	short       string // empty: not known
+	said        string // beyond short
+	http        int
+	count       int32
+	first, last time.Time
+}
+
+// listen takes in what is said of one probe. Its numbers are of the newest answer alone: another one says nothing of it.
+func listen(p *deploys.Probe, kind, container string, told []said) {
+	if p == nil {
+		return
+	}
+	var all []answered
+	for _, e := range told {
+		switch e.reason {
+		case "Unhealthy":
+			if k, output, ok := probeFailure(e.message); ok && k == kind {
+				all = append(all, answersIn(e, output)...)
+			}
+		case "Killing":
+			if k, ok := probeKill(e.message, container); ok && k == kind {
+				p.Kills = addCount(p.Kills, e.count)
+				p.LastKill = e.last
+			}
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	newest := all[len(all)-1]
+	p.Answer, p.Said, p.HTTP, p.LastFail = newest.short, newest.said, newest.http, newest.last
+	for i, a := range all {
+		if a.short == p.Answer {
+			p.Fails = addCount(p.Fails, a.count)
+		}
+		if i == 0 || a.short != all[i-1].short {
+			p.FirstFail = a.first
+			if i > 0 && !a.first.After(all[i-1].last) {
+				p.FirstFail = a.last
+			}
+		}
+	}
+	p.Through, p.ThroughFails = through(all, *p)
+}
+
+// answersIn gives the answers that an event tells of. One that a recorder has combined from different messages tells only the newest.
+func answersIn(e said, output string) []answered {
+	short, said, http := answer(output)
+	if !strings.HasPrefix(e.message, combined) || e.count == 1 {
+		return []answered{{short, said, http, e.count, e.first, e.last}}
+	}
+	return []answered{{count: e.count - 1, first: e.first, last: e.last}, {short, said, http, 1, e.last, e.last}}
+}
+
+// through gives the status code that was the only answer in the budget that ended with the newest kill, and how often at least;
+// 0: there was another, or none. A quarter of the budget is left to the app, which does not listen yet when it is first asked.
+func through(all []answered, p deploys.Probe) (http int, times int32) {
+	const second = time.Second // the finest that events are stamped by
+	from := p.LastKill.Add(-time.Duration(p.Threshold-1)*p.Period*3/4 + second)
+	for _, a := range all {
+		if a.http != 0 && !a.first.After(from) {
+			http = a.http
+		}
+	}
+	another := func(a answered) bool { return a.http != http && a.within(from, p.LastKill) }
+	if http == 0 || p.LastKill.IsZero() || slices.ContainsFunc(all, another) {
+		return 0, 0
+	}
+	for _, a := range all {
+		if a.http == http {
+			times = addCount(times, a.count)
+		}
+	}
+	return http, min(times, p.Threshold) // there are no more tries in one
+}
+
+// within tells whether an answer may have been given after one instant and up to another.
+func (a answered) within(from, to time.Time) bool {
+	in := func(t time.Time) bool { return t.After(from) && !t.After(to) }
+	return in(a.first) || in(a.last) || a.count > 2 && !a.first.After(from) && a.last.After(to)
 }
 
 // addCount adds counts that the cluster gave without letting them wrap.
@@ -48,18 +122,6 @@ func addCount(a, b int32) int32 {
 		return int32(sum)
 	}
 	return 1<<31 - 1
-}
-
-func probeOf(c *deploys.Container, kind string) *deploys.Probe {
-	switch kind {
-	case "startup":
-		return c.Startup
-	case "readiness":
-		return c.Readiness
-	case "liveness":
-		return c.Liveness
-	}
-	return nil
 }
 
 var pullTime = regexp.MustCompile(`^Successfully pulled image .{0,600}? in ([0-9][0-9a-zµ.]*)`)

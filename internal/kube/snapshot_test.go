@@ -68,7 +68,7 @@ func TestSnapshotRolling(t *testing.T) {
 	same(t, "pulled", c.Pulled, "present")
 	same(t, "startup", c.Startup, &deploys.Probe{
 		Ask: "GET /healthz on port 8000", Delay: 5 * time.Second, Period: 2 * time.Second, Threshold: 30,
-		Fails: 4, Answer: "HTTP 503", HTTP: 503, FirstFail: at("02:11:03"), LastFail: at("02:11:09"),
+		Fails: 3, Answer: "HTTP 503", HTTP: 503, FirstFail: at("02:11:05"), LastFail: at("02:11:09"),
 	})
 	same(t, "imageID of docker-pullable://", r.Pods[0].Containers[0].ImageID, digestOld)
 
@@ -129,8 +129,8 @@ func TestSnapshotTroubles(t *testing.T) {
 	t.Run("startup probe 404", func(t *testing.T) {
 		_, c := one(t, snap(t, "startup404"))
 		same(t, "startup", c.Startup, &deploys.Probe{
-			Ask: "GET /healthz on port 8000", Delay: 5 * time.Second, Period: 2 * time.Second, Threshold: 30, Fails: 33, Answer: "HTTP 404",
-			HTTP: 404, FirstFail: at("02:10:09"), LastFail: at("02:11:24"), Kills: 1, LastKill: at("02:11:09"),
+			Ask: "GET /healthz on port 8000", Delay: 5 * time.Second, Period: 2 * time.Second, Threshold: 30, Fails: 31, Answer: "HTTP 404",
+			HTTP: 404, FirstFail: at("02:11:24"), LastFail: at("02:11:24"), Kills: 1, LastKill: at("02:11:09"), Through: 404, ThroughFails: 30,
 		})
 		same(t, "budget", c.Startup.Budget(), 65*time.Second)
 		same(t, "readiness: a node's clock may be some seconds behind", c.Readiness.Answer, "timed out")
@@ -182,8 +182,8 @@ func TestSnapshotTroubles(t *testing.T) {
 	t.Run("forms of events", func(t *testing.T) {
 		_, c := one(t, snap(t, "eventforms"))
 		same(t, "startup", *c.Startup, deploys.Probe{
-			Ask: "GET /healthz on port 8000", Delay: 5 * time.Second, Period: 2 * time.Second, Threshold: 30, Fails: 7, Answer: "timed out",
-			FirstFail: at("02:10:06"), LastFail: at("02:10:40"),
+			Ask: "GET /healthz on port 8000", Delay: 5 * time.Second, Period: 2 * time.Second, Threshold: 30, Fails: 6, Answer: "timed out",
+			FirstFail: at("02:10:07"), LastFail: at("02:10:40"),
 		})
 		same(t, "readiness", c.Readiness.Answer, "an error")
 		same(t, "readiness said", c.Readiness.Said, "rpc error: code = Unknown desc = oops")
