@@ -56,7 +56,7 @@ func TestAutomaticRollback(t *testing.T) {
 		if asked := w.commits.Asked(); len(asked) != 1 || asked[0] != [2]string{"abc1234", "0000001"} {
 			t.Errorf("asked for the commits between %v", asked)
 		}
-		answers, err := w.svc.Answers(w.Context(), bad.ID)
+		answers, err := w.svc.Answers(w.Context(), bad)
 		must(t, err)
 		if len(answers) != 1 || answers[0].ID != back.ID {
 			t.Errorf("the failure is answered by %+v", answers)

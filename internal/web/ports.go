@@ -25,7 +25,8 @@ type Deploys interface {
 	WayBack(ctx context.Context, t deploys.Target, running deploys.Version) (deploys.ReturnTo, deploys.Version, error)
 	KnownGood(context.Context, deploys.Target) (deploys.ReturnTo, deploys.Version, bool, error)
 	RanAt(context.Context, time.Time) ([]deploys.Ran, error)
-	Answers(ctx context.Context, id int64) ([]deploys.Deploy, error)
+	Answers(context.Context, deploys.Deploy) ([]deploys.Deploy, error)
+	WhyBad(ctx context.Context, t deploys.Target, running deploys.Version) (string, error)
 	RanWell(context.Context, deploys.Target, deploys.ReturnTo) (from, to time.Time, err error)
 	Lock(context.Context, deploys.LockRequest) (deploys.Lock, error)
 	Unlock(ctx context.Context, by auth.Actor, id int64) error

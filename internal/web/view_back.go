@@ -32,8 +32,8 @@ func (s *Server) lookBehind(ctx context.Context, o *offer) error {
 		return nil
 	}
 	t := &o.target
-	if t.Latest.To.Same(t.Running) {
-		o.why = t.Latest.WhyBad()
+	if o.why, err = s.Deploys.WhyBad(ctx, t.App.Target, t.Running); err != nil {
+		return err
 	}
 	if o.from, o.behind.to, err = s.Deploys.RanWell(ctx, t.App.Target, *o.back); err != nil {
 		return err

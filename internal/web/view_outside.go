@@ -57,14 +57,7 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	if back == nil || maps.Equal(back.To.Images, t.Running.Images) {
 		return o // its images are what they should be: the portal sets nothing else
 	}
-	href := templates.RollbackURL(env, app, back.Return.Deploy, 0)
-	switch {
-	case back.Return.Change != 0:
-		href = templates.UndoURL(env, app, back.Return.Change)
-	case back.Return.Before:
-		href += "&before=1"
-	}
-	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: href, Danger: true}
+	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: back.href(t.App.Target), Danger: true}
 	return o
 }
 
