@@ -102,7 +102,7 @@ func move(ctx context.Context, tx *sqlite.Tx, id int64, next Status, set string,
 	case err != nil:
 		return err
 	case !found:
-		return errs.New(errs.NotFound, "There is no deploy %d.", id)
+		return noDeploy(id)
 	}
 	if err := now.To(next); err != nil {
 		return err
@@ -120,7 +120,7 @@ func appendEvent(ctx context.Context, tx *sqlite.Tx, id int64, kind EventKind, t
 	case err != nil:
 		return 0, err
 	case !found:
-		return 0, errs.New(errs.NotFound, "There is no deploy %d.", id)
+		return 0, noDeploy(id)
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO deploy_events (deploy_id, seq, at, kind, text) VALUES (?, ?, ?, ?, ?) -- deploys.appendEvent`,
 		id, seq, tx.Now, kind, text)
@@ -131,7 +131,7 @@ func appendEvent(ctx context.Context, tx *sqlite.Tx, id int64, kind EventKind, t
 func (s *Service) Get(ctx context.Context, id int64) (Deploy, error) {
 	d, found, err := get(ctx, s.db, `id = ?`, id)
 	if err == nil && !found {
-		return d, errs.New(errs.NotFound, "There is no deploy %d.", id) // word for word what a door says of one that is hidden
+		return d, noDeploy(id)
 	}
 	if err == nil {
 		d.Smoke, err = smokeOf(ctx, s.db, id)
@@ -139,6 +139,9 @@ func (s *Service) Get(ctx context.Context, id int64) (Deploy, error) {
 	d.Trouble = s.trouble(id)
 	return d, err
 }
+
+// noDeploy is said of a deploy that is not there, and, word for word, of one that is hidden from who asks, here and by a door.
+func noDeploy(id int64) error { return errs.New(errs.NotFound, "There is no deploy %d.", id) }
 
 // Events gives the events of a deploy with a seq after the given one, oldest first.
 func (s *Service) Events(ctx context.Context, id, after int64) ([]Event, error) {
