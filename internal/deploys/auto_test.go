@@ -133,7 +133,7 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				if e := w.entries(audit.Filter{Action: audit.DeployFailed})[0]; !strings.Contains(e.Detail, c.want) {
 					t.Errorf("the log says %q", e.Detail)
 				}
-				marks, err := w.svc.BadImages(w.Context(), deploystest.Repo+"api")
+				marks, err := w.svc.BadImages(w.Context())
 				must(t, err)
 				if len(w.cluster.Applied()) != 1 || len(marks) != 0 {
 					t.Errorf("%d patches, marks %v", len(w.cluster.Applied()), marks)

@@ -151,15 +151,11 @@ func (d *Door) offer(ctx context.Context, a ask, app deploys.App, o offer) (Mess
 		return Message{}, err
 	}
 	o.facts, o.env = known[0], d.envOf(app.Env)
-	marks, err := d.Deploys.BadImages(ctx, o.to.Repository)
+	marks, err := d.Deploys.Marks(ctx)
 	if err != nil {
 		return Message{}, err
 	}
-	for _, m := range marks {
-		if m.Digest == o.to.Digest {
-			o.mark = &m
-		}
-	}
+	o.mark = marks.Of(o.to)
 	why, err := d.Deploys.WhyBad(ctx, app.Target, o.running)
 	if err != nil {
 		return Message{}, err

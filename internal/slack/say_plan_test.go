@@ -116,7 +116,8 @@ func statusFacts() []facts {
 }
 
 func imageList() images {
-	return images{app: deploys.App{Target: apiProd}, envs: []string{"prod", "staging"}, runs: map[string][]string{sha("fed9876"): {"prod", "staging"}}, bad: map[string]bool{sha("2222222"): true},
+	return images{app: deploys.App{Target: apiProd, Repository: "r/api"}, envs: []string{"prod", "staging"}, runs: map[string][]string{sha("fed9876"): {"prod", "staging"}},
+		marks: deploys.MarksOf([]deploys.BadImage{{Digest: "sha256:1", Repository: "r/api", Tag: sha("2222222"), Reason: "Deploy 40 failed: <Crash> loop. It said: secret"}}),
 		list: deploys.List{Images: []deploys.Listed{
 			{Tag: sha("abc1234"), Pushed: noon, Commit: commitOf(sha("abc1234"), "Sign people out when their role is lost")},
 			{Tag: sha("2222222"), Pushed: noon.Add(-time.Hour), Commit: commitOf(sha("2222222"), "Escape <!channel> & others")},

@@ -68,7 +68,7 @@ type Deploys interface {
 	Lock(context.Context, deploys.LockRequest) (deploys.Lock, error)
 	Unlock(ctx context.Context, by auth.Actor, id int64) error
 	Locks(context.Context) ([]deploys.Lock, error)
-	BadImages(ctx context.Context, repository string) ([]deploys.BadImage, error)
+	Marks(context.Context) (deploys.Marks, error)
 	Listen(id int64) (bell <-chan struct{}, stop func())
 }
 

@@ -41,6 +41,11 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 	}
 	f.App, f.To, f.From = app, s.commit(app, d.To), s.commit(app, d.From)
 	f.Gap = s.gap(d.Target.Env)
+	marks, err := s.Deploys.Marks(ctx)
+	if err != nil {
+		return f, err
+	}
+	f.Bad = marks.Of(d.To)
 	recent, err := s.Deploys.History(ctx, d.Target, 0, 20)
 	if err != nil {
 		return f, err

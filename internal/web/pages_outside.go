@@ -15,7 +15,7 @@ import (
 const changesPage = 100
 
 // outside is what an app's page says about an outside change that waits for a decision; nil when none does.
-func (s *Server) outside(ctx context.Context, t targetFacts, bad badImages) (*templates.Outside, error) {
+func (s *Server) outside(ctx context.Context, t targetFacts) (*templates.Outside, error) {
 	if t.Change == nil || !t.Change.Open {
 		return nil, nil
 	}
@@ -31,7 +31,7 @@ func (s *Server) outside(ctx context.Context, t targetFacts, bad badImages) (*te
 	if t.Change.Kind == deploys.ChangedTemplate {
 		differs = s.Cluster.Differences(t.App.Target, t.Change.From.Template, t.Change.To.Template)
 	}
-	return outsideView(t, *t.Change, way, differs, bad), nil
+	return outsideView(t, *t.Change, way, differs), nil
 }
 
 // changes lists the outside changes between the oldest deploy of a page of history (0: all that came before) and the

@@ -19,19 +19,11 @@ type behind struct {
 
 // lookBehind fills that in. It may run beside compare, which fills in other parts.
 func (s *Server) lookBehind(ctx context.Context, o *offer) error {
-	marks, err := s.Deploys.BadImages(ctx, o.to.Repository)
-	if err != nil {
-		return err
-	}
-	for _, m := range marks {
-		if m.Digest == o.to.Digest {
-			o.mark = &m
-		}
-	}
-	if o.back == nil {
+	t := &o.target
+	if o.mark = t.Marks.Of(o.to); o.back == nil {
 		return nil
 	}
-	t := &o.target
+	var err error
 	if o.why, err = s.Deploys.WhyBad(ctx, t.App.Target, t.Running); err != nil {
 		return err
 	}
@@ -54,6 +46,7 @@ func (s *Server) lookBehind(ctx context.Context, o *offer) error {
 // behindView puts it on the page.
 func behindView(p *templates.ConfirmProps, o offer, w wish, now time.Time) {
 	t := o.target
+	p.FromBad = badView(t.Marks.Of(t.Running))
 	p.NeedReason = o.mark != nil || o.back != nil && len(t.Locks) > 0
 	if o.back == nil {
 		return

@@ -22,7 +22,8 @@ type deployFacts struct {
 	App       deploys.App
 	Gap       string // what may not be read of the cluster, where that costs only detail
 	To, From  deploys.Commit
-	Commits   int // between From and To
+	Commits   int               // between From and To
+	Bad       *deploys.BadImage // the mark of To; nil: it has none
 	Related   []templates.Related
 	Newest    int64           // the newest deploy of this target
 	Passed    bool            // a later deploy has set another image
@@ -66,7 +67,7 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 	p := templates.DeployLiveProps{
 		Now: f.Now, ID: d.ID, App: d.Target.App, Env: d.Target.Env,
 		AppHref: templates.AppURL(d.Target.Env, d.Target.App), Prod: f.Prod,
-		Kind: kindWord(d.Kind), Active: active(d.Status),
+		Kind: kindWord(d.Kind), Active: active(d.Status), Bad: badView(f.Bad),
 		Mark: liveMark(f), To: imageOf(d.To, f.To), From: imageOf(d.From, f.From), Commits: f.Commits,
 		Who: d.ActorName, Door: deploys.Door(d.Source), Reason: d.Reason,
 		Created: d.Created, Finished: d.Finished, Took: between(d.Created, d.Finished), Usually: f.Usually,
