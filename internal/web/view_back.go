@@ -95,6 +95,9 @@ func behindChecks(o offer) (blocks, rest []templates.Check) {
 	}
 	short := o.to.Short()
 	switch {
+	case t.Rollout != nil && !t.Rollout.Exists: // which is told, and blocks
+	case t.Trouble != nil || t.Rollout == nil:
+		rest = append(rest, check(templates.Unknown, "Not known", "Whether pods of "+short+" are kept is not known: the cluster is not seen.", ""))
 	case o.kept == nil:
 		rest = append(rest, check(templates.Unknown, "Starts anew", "All pods start anew: none of "+short+" with the pod template of now is kept.", ""))
 	case o.kept.Ready > 0:
