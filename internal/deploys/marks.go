@@ -30,10 +30,11 @@ func MarksOf(all []BadImage) Marks {
 }
 
 // Of gives the mark of an image, found by its digest in whatever repository; only where that is not known by the tag in its
-// own. Nil where there is none.
+// own. A digest that pods alone report may be that of another manifest of the image, so it is not known then. Nil where
+// there is none.
 func (m Marks) Of(v Version) *BadImage {
 	b, found := m.byDigest[v.Digest]
-	if v.Digest == "" {
+	if known := v.Digest != "" && (len(v.Images) == 0 || v.Pulled() == v.Digest); !found && !known {
 		b, found = m.byTag[imageTag{v.Repository, v.Tag}]
 	}
 	if !found {

@@ -28,6 +28,8 @@ func TestMarksOf(t *testing.T) {
 			{deploys.Version{Digest: deploystest.Digest("c"), Tag: "abc1234", Repository: repo}, ""},
 			{deploys.Version{Tag: "abc1234", Repository: repo}, "crashes"},
 			{deploys.Version{Tag: "abc1234", Repository: "elsewhere"}, ""},
+			{deploys.Version{Tag: "abc1234", Repository: repo, Digest: deploystest.Digest("c"), Images: map[string]string{"api": repo + ":abc1234"}}, "crashes"},
+			{deploys.Version{Tag: "abc1234", Repository: repo, Digest: deploystest.Digest("c"), Images: map[string]string{"api": repo + ":abc1234@" + deploystest.Digest("c")}}, ""},
 			{deploys.Version{}, ""},
 		} {
 			got := ""

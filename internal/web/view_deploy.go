@@ -243,6 +243,9 @@ func todoFailed(f deployFacts) string {
 	case f.Back.To.Same(d.To): // it brought no image
 		return "Roll back to the pods of before it, or deploy an image that cures it."
 	}
+	if f.Bad != nil {
+		return "Roll back, or deploy an image that cures it."
+	}
 	return "Roll back, which also marks " + d.To.Short() + " as bad, or deploy an image that cures it."
 }
 

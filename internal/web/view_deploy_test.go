@@ -156,6 +156,10 @@ func TestDeployView(t *testing.T) {
 			f.Deploy.Kind = deploys.KindRollback
 		}, "Failed", "done done fail todo", []string{"Deploy an image that cures it. The portal knows of none that ran well before.", "Open api"},
 			[]string{"Deploy again", "Roll back", "as bad"}},
+		{"failed once more", func(f *deployFacts) {
+			end(f, deploys.Failed, "x")
+			f.Back, f.Bad = &wayBack{Return: deploys.ReturnTo{Deploy: 319, Before: true}, To: f.Deploy.From}, &deploys.BadImage{ID: 7, Reason: "it leaks", At: noon}
+		}, "Failed", "done done fail todo", []string{"Roll back, or deploy an image that cures it.", "Marked as bad", "it leaks"}, []string{"which also marks"}},
 		{"a restart that failed", func(f *deployFacts) {
 			end(f, deploys.Failed, "x")
 			f.Deploy.Kind, f.Back = deploys.KindRestart, &wayBack{Return: deploys.ReturnTo{Deploy: 319, Before: true}, To: f.Deploy.To}
