@@ -1150,7 +1150,7 @@ func At(p AtProps) templ.Component {
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
-						templ_7745c5c3_Err = badTag(r.Bad).Render(ctx, templ_7745c5c3_Buffer)
+						templ_7745c5c3_Err = badTag(r.Bad, "Bad").Render(ctx, templ_7745c5c3_Buffer)
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}

@@ -476,7 +476,7 @@ func Find(p FindProps) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = badTag(t.Bad).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = badTag(t.Bad, "Bad").Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -584,7 +584,7 @@ func Find(p FindProps) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = badTag(i.Bad).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = badTag(i.Bad, "Bad").Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
