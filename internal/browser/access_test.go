@@ -36,11 +36,13 @@ func (p *tab) everyPage(d *demo) []string {
 	p.excuse(`\b404\b`) // the last two of them
 	failed := p.aFailedDeploy(d)
 	restore := p.stands(d)
+	marked := p.aMarkedWayBack(d)
 	api := otherTag(p.t, d, "api")
 	now := p.deploy("worker", otherTag(p.t, d, "worker"))
 	return []string{
 		fmt.Sprint("/deploys/", now), "/", failed, "/apps/prod/api", "/apps/prod/api/history",
-		"/apps/prod/api/confirm?image=" + api, "/apps/prod/api/confirm?rollback_to=last", "/audit", "/locks", "/audit?sha=0000000",
+		"/apps/prod/api/confirm?image=" + api, "/apps/prod/api/confirm?rollback_to=last", marked,
+		"/apps/prod/worker/confirm?restart=1", "/apps/prod/worker/history", "/audit", "/locks", "/audit?sha=0000000",
 		"/audit/1", "/audit/at?time=2126-01-01T00:00", "/find?q=a", "/find?q=nothing-of-that-name", "/account", "/people",
 		"/apps/prod/admin", restore, "/apps/prod/admin/confirm?image=" + otherTag(p.t, d, "admin"), "/deploys/999999", "/nowhere",
 	}
@@ -79,6 +81,20 @@ func (p *tab) aFailedDeploy(d *demo) string {
 		p.open("/audit?app=api&outcome=failed")
 	}
 	return get[string](p, link+`.getAttribute("href")`)
+}
+
+// aMarkedWayBack is the page that confirms a rollback to an image that ran well and is marked as bad.
+func (p *tab) aMarkedWayBack(d *demo) string {
+	p.t.Helper()
+	p.decided("worker")
+	ids, _ := p.twice(d, "worker")
+	p.open("/apps/prod/worker/confirm?rollback_to=" + fmt.Sprint(ids[0]))
+	p.click("#mark-bad")
+	p.typeIn("#reason", "the queue is not emptied")
+	p.follow("button[type=submit].big", `/deploys/\d+`)
+	p.ends("Succeeded", p.loadCount())
+	p.t.Cleanup(p.unmark)
+	return "/apps/prod/worker/confirm?rollback_to=" + fmt.Sprint(ids[1])
 }
 
 func TestAccess(t *testing.T) {

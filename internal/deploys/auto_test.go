@@ -60,7 +60,7 @@ func TestAutomaticRollback(t *testing.T) {
 		if asked := w.commits.Asked(); len(asked) != 1 || asked[0] != [2]string{"abc1234", "0000001"} {
 			t.Errorf("asked for the commits between %v", asked)
 		}
-		answers, err := w.svc.Answers(w.Context(), bad.ID)
+		answers, err := w.svc.Answers(w.Context(), bad)
 		must(t, err)
 		if len(answers) != 1 || answers[0].ID != back.ID {
 			t.Errorf("the failure is answered by %+v", answers)
@@ -168,7 +168,7 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				case "marks cannot be read", "what ran well cannot be read":
 					rename(w, "away", "bad_images")
 				}
-				marks, err := w.svc.BadImages(w.Context(), deploystest.Repo+"api")
+				marks, err := w.svc.BadImages(w.Context())
 				must(t, err)
 				if len(w.cluster.Applied()) != 1 || len(marks) != 0 {
 					t.Errorf("%d patches, marks %v", len(w.cluster.Applied()), marks)

@@ -55,12 +55,29 @@ func whyBack(ctx context.Context, q sqlite.Querier, req Request, d Deploy) (stri
 	if said := strings.TrimSpace(req.Reason); said != "" {
 		return said, nil
 	}
-	bad, found, err := get(ctx, q, `app = ? AND env = ? AND id < ? ORDER BY id DESC LIMIT 1`, d.Target.App, d.Target.Env, d.ID)
+	bad, found, err := lastSent(ctx, q, d.Target, d.ID)
 	if err != nil || !found || !bad.To.Same(d.From) {
 		return "", err
 	}
 	if bad.ID == req.Replaces { // it has just ended for this rollback
 		bad.Status = Running
+	}
+	return bad.WhyBad(), nil
+}
+
+// lastSent gives the newest deploy of a target below an id that has set, or is to set, what runs: one that ended before
+// it was sent, such as a rollback that was refused, tells nothing of it.
+func lastSent(ctx context.Context, q sqlite.Querier, t Target, below int64) (Deploy, bool, error) {
+	return get(ctx, q, `app = ? AND env = ? AND id < ? AND (finished_at IS NULL OR patched_at IS NOT NULL OR kind = 'adopt') ORDER BY id DESC LIMIT 1`,
+		t.App, t.Env, below)
+}
+
+// WhyBad is what a rollback of a target says, where nobody says more, of why what runs is bad; empty when the deploy that
+// brought it does not tell.
+func (s *Service) WhyBad(ctx context.Context, t Target, running Version) (string, error) {
+	bad, found, err := lastSent(ctx, s.db, t, 1<<63-1)
+	if err != nil || !found || !bad.To.Same(running) {
+		return "", err
 	}
 	return bad.WhyBad(), nil
 }
@@ -86,11 +103,6 @@ func (d Deploy) Automatic() bool { return d.ActorID == auto.ID && d.Source == au
 
 // auto answers failures.
 var auto = auth.System("auto")
-
-// Answers lists the deploys that go back by deploy id or took its place, oldest first.
-func (s *Service) Answers(ctx context.Context, id int64) ([]Deploy, error) {
-	return list(ctx, s.db, `id IN (SELECT id FROM deploys WHERE rollback_of = ? UNION SELECT id FROM deploys WHERE replaces = ?) ORDER BY id LIMIT 100`, id, id)
-}
 
 // RanWell tells from when to when what a rollback returns to has run, as far as the portal knows: from is zero when it
 // ran before the portal knew of it, to when it runs still.

@@ -33,12 +33,9 @@ func (b BadImage) Says() string {
 	return fmt.Sprintf("%s was marked as bad by %s at %s: “%s”.", Version{Tag: b.Tag, Digest: b.Digest}.Short(), b.ActorName, moment(b.At), b.Reason)
 }
 
-// BadImages lists the marked images of a repository, or of all where it is empty, newest mark first, 500 at most.
-func (s *Service) BadImages(ctx context.Context, repository string) ([]BadImage, error) {
-	if repository == "" {
-		return badImages(ctx, s.db, `1 ORDER BY id DESC LIMIT 500`)
-	}
-	return badImages(ctx, s.db, `repository = ? ORDER BY id DESC LIMIT 500`, repository)
+// BadImages lists the marked images, newest mark first, 500 at most.
+func (s *Service) BadImages(ctx context.Context) ([]BadImage, error) {
+	return badImages(ctx, s.db, `1 ORDER BY id DESC LIMIT 500`)
 }
 
 func badImages(ctx context.Context, q sqlite.Querier, where string, args ...any) (out []BadImage, err error) {

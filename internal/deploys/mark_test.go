@@ -7,7 +7,6 @@ import (
 	"deployportal/internal/audit"
 	"deployportal/internal/auth"
 	"deployportal/internal/deploys"
-	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/errs"
 )
 
@@ -20,7 +19,7 @@ func (w *world) manual() {
 
 func (w *world) marks() []deploys.BadImage {
 	w.Helper()
-	list, err := w.svc.BadImages(w.Context(), deploystest.Repo+"api")
+	list, err := w.svc.BadImages(w.Context())
 	must(w, err)
 	return list
 }

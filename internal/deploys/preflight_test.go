@@ -78,7 +78,7 @@ func TestPlans(t *testing.T) {
 		if d = w.get(d.ID); d.Status != deploys.Failed {
 			t.Fatalf("%s %s", d.Status, d.Sentence)
 		}
-		answers, err := w.svc.Answers(w.Context(), d.ID)
+		answers, err := w.svc.Answers(w.Context(), d)
 		must(t, err)
 		if len(answers) != 1 || len(w.checks.Plans()) != 1 {
 			t.Errorf("%d answers, %d plans: an automatic rollback is not checked", len(answers), len(w.checks.Plans()))

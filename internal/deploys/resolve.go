@@ -3,6 +3,7 @@ package deploys
 import (
 	"context"
 
+	"deployportal/internal/auth"
 	"deployportal/internal/errs"
 )
 
@@ -31,6 +32,8 @@ func (s *Service) resolve(ctx context.Context, app App, req Request, d *Deploy, 
 	switch {
 	case err != nil:
 		return err
+	case s.policy.Allow(req.Actor, auth.View, back.Target.Env) != nil:
+		return NoDeploy(back.ID)
 	case back.Target != req.Target:
 		return errs.New(errs.Invalid, "Deploy %d was of %s, not of %s. Choose one of this app's history.", back.ID, back.Target, req.Target)
 	case req.Return.Before && back.CanReturnBefore():

@@ -18,6 +18,17 @@ func Door(source string) string {
 	return "through " + source
 }
 
+// Verb is what asks for a deploy of this kind, as a sentence ends: "then roll back again".
+func (k Kind) Verb() string {
+	switch k {
+	case KindRollback:
+		return "roll back"
+	case KindRestart:
+		return "restart"
+	}
+	return "deploy"
+}
+
 // Brought tells whether a pod belongs to the rollout of the deploy: its ReplicaSet has the template that the patch
 // answered. It may be an older ReplicaSet that is used again. r may be nil.
 func (d Deploy) Brought(r *Rollout, p Pod) bool {

@@ -102,7 +102,12 @@ var cases = map[string][]given{
 		{"there, of a rollback", func(f *Facts) { f.Plan.Kind = deploys.KindRollback }, deploys.Pass, "The registry still has the image."},
 		{"registry away", func(f *Facts) { f.Image.Err = away }, deploys.NotChecked, "Could not ask the registry about the image. Gitea at git.example.org cannot be reached."},
 		{"away, of a rollback", func(f *Facts) { f.Plan.Kind, f.Image.Err = deploys.KindRollback, away }, deploys.NotChecked, "Could not ask the registry"},
-		{"no digest", func(f *Facts) { f.Plan.Kind, f.Plan.To.Digest = deploys.KindRestart, "" }, deploys.NotChecked, "Its digest is not known"},
+		{"no digest", func(f *Facts) { f.Plan.Kind, f.Plan.To.Digest = deploys.KindRestart, "" }, deploys.NotChecked,
+			"The registry has the tag bbbbbbb. Whether it still names what ran is not known"},
+		{"no digest, and gone", func(f *Facts) { f.Plan.Kind, f.Plan.To.Digest, f.Image.Err = deploys.KindRestart, "", missing }, deploys.Warn, "The image is gone from the registry: "},
+		{"no digest, registry away", func(f *Facts) { f.Plan.Kind, f.Plan.To.Digest, f.Image.Err = deploys.KindRestart, "", away }, deploys.NotChecked, "Could not ask the registry about the image."},
+		{"nothing to ask by", func(f *Facts) { f.Plan.Kind, f.Plan.To = deploys.KindRestart, deploys.Version{} }, deploys.NotChecked,
+			"Neither its tag nor its digest is known, so the registry was not asked"},
 	},
 	"platforms": {
 		{"for all", nil, deploys.Pass, "built for every node"},

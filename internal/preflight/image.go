@@ -48,8 +48,10 @@ func image(f Facts) deploys.Check {
 		return with(pass("The registry has the image."), to.Digest)
 	}
 	switch {
-	case to.Digest == "":
-		return unknown("Its digest is not known, so the registry was not asked for the image.")
+	case to.Pulled() == "":
+		return unknown("Neither its tag nor its digest is known, so the registry was not asked for the image.")
+	case f.Image.Err == nil && to.Digest == "":
+		return unknown("The registry has the tag %s. Whether it still names what ran is not known, since the digest of that is not.", to.Short())
 	case f.Image.Err == nil:
 		return with(pass("The registry still has the image."), to.Digest)
 	case errs.KindOf(f.Image.Err) == errs.NotFound && f.restores():

@@ -40,27 +40,15 @@ func (a *announcer) telling(ctx context.Context, id int64) (telling, error) {
 
 // answers finds the newest rollback that answers a deploy, and whether it has been rolled back or is about to: as its page does.
 func (a *announcer) answers(ctx context.Context, d deploys.Deploy) (newest *deploys.Deploy, answered bool, err error) {
-	all, err := a.Deploys.Answers(ctx, d.ID)
-	if err != nil {
-		return nil, false, err
-	}
-	recent, err := a.Deploys.History(ctx, d.Target, 0, lookBack)
-	if err != nil {
-		return nil, false, err
-	}
-	for _, r := range recent { // one that goes back further than to what ran before d names another deploy
-		if r.ID > d.ID && r.RollbackOf != d.ID && r.Replaces != d.ID && r.From.Same(d.To) && !r.To.Same(d.To) {
-			all = append(all, r)
-		}
-	}
+	all, err := a.Deploys.Answers(ctx, d)
 	for _, r := range all {
-		if r.Kind != deploys.KindRollback || r.RollbackOf == d.ID && r.To.Same(d.To) && d.CanReturnTo() { // it brings d back
+		if !r.TakesBack(d) {
 			continue
 		}
 		if newest == nil || r.ID > newest.ID {
 			newest = &r
 		}
-		answered = answered || r.Active() || r.Status == deploys.Succeeded
+		answered = answered || r.Holds()
 	}
-	return newest, answered, nil
+	return newest, answered, err
 }

@@ -84,19 +84,15 @@ func (d *Door) list(ctx context.Context, c command) (Message, error) {
 	}
 	asking, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	l := images{app: apps[0], list: d.Catalog.Images(asking, apps[0]), runs: map[string][]string{}, bad: map[string]bool{}}
+	l := images{app: apps[0], list: d.Catalog.Images(asking, apps[0]), runs: map[string][]string{}, voice: newVoice(d.Options, Env{})}
 	for _, f := range known {
 		l.envs = append(l.envs, f.app.Env)
 		if f.running.Tag != "" {
 			l.runs[f.running.Tag] = append(l.runs[f.running.Tag], f.app.Env)
 		}
 	}
-	marks, err := d.Deploys.BadImages(ctx, apps[0].Repository)
-	if err != nil {
+	if l.marks, err = d.Deploys.Marks(ctx); err != nil {
 		return Message{}, err
-	}
-	for _, m := range marks {
-		l.bad[m.Tag] = true
 	}
 	running := known[0].running.Tag
 	wait := time.NewTimer(about)

@@ -151,16 +151,16 @@ func (d *Door) offer(ctx context.Context, a ask, app deploys.App, o offer) (Mess
 		return Message{}, err
 	}
 	o.facts, o.env = known[0], d.envOf(app.Env)
-	marks, err := d.Deploys.BadImages(ctx, o.to.Repository)
+	marks, err := d.Deploys.Marks(ctx)
 	if err != nil {
 		return Message{}, err
 	}
-	for _, m := range marks {
-		if m.Digest == o.to.Digest {
-			o.mark = &m
-		}
+	o.mark = marks.Of(o.to)
+	why, err := d.Deploys.WhyBad(ctx, app.Target, o.running)
+	if err != nil {
+		return Message{}, err
 	}
-	o.condemn()
+	o.condemn(why)
 	d.compare(ctx, &o)
 	o.judge()
 	d.whoAsks(ctx, a, &o)
@@ -238,14 +238,12 @@ func (d *Door) compare(ctx context.Context, o *offer) {
 	beside.wait()
 }
 
-// condemn has a rollback mark what runs as bad where its deploy tells why, as the browser's form proposes it.
-func (o *offer) condemn() {
-	if !o.isBack() || o.running.Digest == "" || o.to.Same(o.running) || !o.latest.To.Same(o.running) {
+// condemn has a rollback mark what runs as bad where its deploy tells why (empty: it does not), as the browser's form proposes it.
+func (o *offer) condemn(why string) {
+	if why == "" || !o.isBack() || o.running.Digest == "" || o.to.Same(o.running) {
 		return
 	}
-	if o.bad = o.latest.WhyBad(); o.bad != "" {
-		o.bad, o.request.MarkBad = cmp.Or(o.request.Reason, o.bad), true
-	}
+	o.bad, o.request.MarkBad = cmp.Or(o.request.Reason, why), true
 }
 
 // judge finds what Slack's button cannot get past. Service.Start decides; this is only not to offer what it refuses.

@@ -186,9 +186,9 @@ func (t telling) todo() string {
 	d := t.deploy
 	switch {
 	case d.Status == deploys.Errored:
-		return "Remove the cause, then deploy again."
+		return "Remove the cause, then " + d.Kind.Verb() + " again."
 	case d.Status == deploys.Superseded:
-		return "See what runs now. If the other change was a mistake, deploy again."
+		return "See what runs now. If the other change was a mistake, " + d.Kind.Verb() + " again."
 	case t.answer != nil && t.answer.Active():
 		return fmt.Sprintf("%s is rolling it back to %s now. Cure the cause, then deploy the new image.", t.deployLink(t.answer.ID, "Deploy"), code(t.answer.To.Short()))
 	case t.answered:

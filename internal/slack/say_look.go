@@ -18,7 +18,8 @@ type images struct {
 	envs  []string
 	list  deploys.List
 	runs  map[string][]string // tag -> environments
-	bad   map[string]bool     // tag
+	marks deploys.Marks
+	voice voice // of no environment: an image is the same in all
 	about deploys.About
 }
 
@@ -75,8 +76,8 @@ func (l images) line(img deploys.Listed) string {
 	if envs := l.runs[img.Tag]; len(envs) > 0 {
 		parts = append(parts, "*runs in "+text(listed(envs, "and"), 200)+"*")
 	}
-	if l.bad[img.Tag] {
-		parts = append(parts, "*marked as bad*")
+	if mark := l.marks.Of(deploys.Version{Repository: l.app.Repository, Tag: img.Tag}); mark != nil {
+		parts = append(parts, "*marked as bad:* “"+l.voice.text(mark.Reason, 100)+"”")
 	}
 	return strings.Join(parts, " · ")
 }

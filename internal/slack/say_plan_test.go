@@ -69,28 +69,29 @@ func planBack() offer {
 	o.between = deploys.Range{Behind: 1, Lost: []deploys.Commit{commitOf(sha("fed9876"), "Pay in parts")}}
 	o.locks = []deploys.Lock{{Scope: deploys.Scope(apiProd), OwnerName: "cleo", Reason: "a freeze", Created: noon.Add(-time.Hour)}}
 	o.checks = nil
-	o.latest = deploys.Deploy{ID: 41, Status: deploys.Failed, To: o.running, Cause: &deploys.Cause{Title: "Crash loop"}}
-	o.condemn()
+	o.condemn(whyCrashed)
 	return o
 }
+
+const whyCrashed = "Deploy 41 failed: Crash loop"
 
 // TestRollbackMarks: going back marks what it goes back from as bad where its deploy tells why, and nothing else.
 func TestRollbackMarks(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*offer)
+		why    string
 		want   bool
 	}{
-		"failed":                {func(*offer) {}, true},
-		"ran well":              {func(o *offer) { o.latest.Status = deploys.Succeeded }, false},
-		"runs something else":   {func(o *offer) { o.latest.To = versionOf(sha("1111111")) }, false},
-		"a restart is undone":   {func(o *offer) { o.to = o.running }, false},
-		"its digest is unknown": {func(o *offer) { o.running.Digest = "" }, false},
-		"a deploy":              {func(o *offer) { o.request.Return = nil }, false},
+		"failed":                {func(*offer) {}, whyCrashed, true},
+		"nobody tells why":      {func(*offer) {}, "", false},
+		"a restart is undone":   {func(o *offer) { o.to = o.running }, whyCrashed, false},
+		"its digest is unknown": {func(o *offer) { o.running.Digest = "" }, whyCrashed, false},
+		"a deploy":              {func(o *offer) { o.request.Return = nil }, whyCrashed, false},
 	} {
 		o := planBack()
 		o.bad, o.request.MarkBad = "", false
 		c.change(&o)
-		o.condemn()
+		o.condemn(c.why)
 		if o.request.MarkBad != c.want || (o.bad != "") != c.want {
 			t.Errorf("%s: %v %q, want %v", name, o.request.MarkBad, o.bad, c.want)
 		}
@@ -115,7 +116,8 @@ func statusFacts() []facts {
 }
 
 func imageList() images {
-	return images{app: deploys.App{Target: apiProd}, envs: []string{"prod", "staging"}, runs: map[string][]string{sha("fed9876"): {"prod", "staging"}}, bad: map[string]bool{sha("2222222"): true},
+	return images{app: deploys.App{Target: apiProd, Repository: "r/api"}, envs: []string{"prod", "staging"}, runs: map[string][]string{sha("fed9876"): {"prod", "staging"}},
+		marks: deploys.MarksOf([]deploys.BadImage{{Digest: "sha256:1", Repository: "r/api", Tag: sha("2222222"), Reason: "Deploy 40 failed: <Crash> loop. It said: secret"}}),
 		list: deploys.List{Images: []deploys.Listed{
 			{Tag: sha("abc1234"), Pushed: noon, Commit: commitOf(sha("abc1234"), "Sign people out when their role is lost")},
 			{Tag: sha("2222222"), Pushed: noon.Add(-time.Hour), Commit: commitOf(sha("2222222"), "Escape <!channel> & others")},

@@ -63,11 +63,12 @@ type Deploys interface {
 	LatestChanges(context.Context) (map[deploys.Target]deploys.OutsideChange, error)
 	WayBack(ctx context.Context, t deploys.Target, running deploys.Version) (deploys.ReturnTo, deploys.Version, error)
 	BackBefore(context.Context, deploys.Deploy) (deploys.ReturnTo, deploys.Version, error)
-	Answers(ctx context.Context, id int64) ([]deploys.Deploy, error)
+	Answers(context.Context, deploys.Deploy) ([]deploys.Deploy, error)
+	WhyBad(ctx context.Context, t deploys.Target, running deploys.Version) (string, error)
 	Lock(context.Context, deploys.LockRequest) (deploys.Lock, error)
 	Unlock(ctx context.Context, by auth.Actor, id int64) error
 	Locks(context.Context) ([]deploys.Lock, error)
-	BadImages(ctx context.Context, repository string) ([]deploys.BadImage, error)
+	Marks(context.Context) (deploys.Marks, error)
 	Listen(id int64) (bell <-chan struct{}, stop func())
 }
 

@@ -194,7 +194,7 @@ func TestRollbackFromAFailure(t *testing.T) {
 	if back.RollbackOf != 1 || back.To.Digest != digestOf("a") {
 		t.Errorf("%+v", back)
 	}
-	marks, err := p.service.BadImages(context.Background(), repository)
+	marks, err := p.service.BadImages(context.Background())
 	if err != nil || len(marks) != 1 || marks[0].Digest != digestOf("b") || marks[0].ActorName != admin {
 		t.Errorf("marks %+v %v", marks, err)
 	}

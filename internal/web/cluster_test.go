@@ -34,6 +34,7 @@ type cluster struct {
 
 	different []string // what Differences answers
 	reads     int
+	deny      error // what a patch is answered with
 
 	around  func(*deploys.Surroundings) // changes them
 	digests map[string]string           // by letter, of images that have others than digestOf gives
@@ -156,8 +157,16 @@ func (k *cluster) change(fn func()) {
 	}
 }
 
+// refuse answers patches with an error from now on; nil: it takes them again.
+func (k *cluster) refuse(err error) { k.mu.Lock(); defer k.mu.Unlock(); k.deny = err }
+
+func (k *cluster) refused() error { k.mu.Lock(); defer k.mu.Unlock(); return k.deny }
+
 // Apply takes a patch; the new pod is not there yet.
 func (k *cluster) Apply(_ context.Context, c deploys.Change) (deploys.Applied, error) {
+	if err := k.refused(); err != nil {
+		return deploys.Applied{}, err
+	}
 	var a deploys.Applied
 	k.change(func() {
 		r := k.at[c.Target]

@@ -148,6 +148,21 @@ func TestRollbackTellsWhatStays(t *testing.T) {
 	if !strings.Contains(a.words(".swap"), "Commit a") {
 		t.Errorf("what runs has no commit: %q", a.words(".swap"))
 	}
+	for selector, want := range map[string]string{
+		".swap > .pad:last-child .line":                `^ddddddd Commit d$`,
+		".swap > .pad:last-child .facts":               `ran well for \d+ (s|ms|min).*, \d\d:\d\d UTC to \d\d:\d\d UTC`,
+		"section[aria-labelledby=confirm-minus]":       `^Undone: 1 commit run now and will be gone aaaaaaa Commit a Ana$`,
+		"section[aria-labelledby=confirm-plus]":        `^$`,
+		"section[aria-labelledby=confirm-stay] h2":     `^Not undone: 1 migration$`,
+		"section[aria-labelledby=confirm-checks] > ul": `All pods start anew: none of ddddddd with the pod template of now is kept\.`,
+	} {
+		if got := a.words(selector); !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("%s says %q, want %s", selector, got, want)
+		}
+	}
+	if got := g.as(admin).get("/apps/staging/api/confirm?rollback_to=2").words(".swap > .pad:last-child .facts"); !regexp.MustCompile(`^runs well since \d\d:\d\d UTC$`).MatchString(got) {
+		t.Errorf("of what runs: %q", got)
+	}
 	if a.words(".stands") != "ddddddd is 1 commit behind aaaaaaa." || a.text("#confirm-stay") != "Not undone: 1 migration" ||
 		a.text("#confirm-minus") != "Undone: 1 commit" || !strings.Contains(a.text("section[aria-labelledby=confirm-checks]"), "Stays in the database: 1 migration.") {
 		t.Errorf("%q", a.text("main"))

@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/csv"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,6 +201,37 @@ func TestEnvironmentsAreKeptApart(t *testing.T) {
 	}
 	if a := p.as(admin).get("/audit/at"); a.doc.Find("main section").Length() != 2 {
 		t.Errorf("an admin sees %d environments", a.doc.Find("main section").Length())
+	}
+}
+
+// A deploy of an environment that somebody may not see is answered like one that is not there, by page, form and log.
+func TestHiddenDeploysAreNotThere(t *testing.T) {
+	p := newPortal(t, nil, nil)
+	p.patched(p.start("prod", "b").ID)
+	dan := p.as(deployer)
+	said := func(id string) (all []string) {
+		a := dan.get("/apps/staging/api/confirm?rollback_to=" + id)
+		all = append(all, a.Status, a.text("h1"))
+		a = dan.post("/apps/staging/api/deploys", url.Values{"rollback_to": {id}, "seen_from": {digestOf("a")}, "seen_to": {digestOf("b")}, "key": {"k" + id}})
+		all = append(all, a.Status, a.text("h1"))
+		e := p.entries(audit.DeployRejected)[0]
+		return append(all, e.Detail, e.Outcome, e.FromDigest+e.ToDigest+e.ToTag)
+	}
+	hidden, none := said("1"), said("9")
+	for i := range none {
+		none[i] = strings.ReplaceAll(none[i], "deploy 9", "deploy 1")
+	}
+	if !slices.Equal(hidden, none) {
+		t.Errorf("of a hidden deploy dan is told\n%q, of none\n%q", hidden, none)
+	}
+	for _, s := range hidden {
+		if strings.Contains(s, "prod") {
+			t.Errorf("told of prod: %q", s)
+		}
+	}
+	a := p.as(admin).post("/apps/staging/api/deploys", url.Values{"rollback_to": {"1"}, "seen_from": {digestOf("a")}, "seen_to": {digestOf("b")}, "key": {"k"}})
+	if a.StatusCode != 422 || !strings.Contains(a.text("h1"), "Deploy 1 was of api in prod, not of api in staging.") {
+		t.Errorf("who sees prod is told %s %q", a.Status, a.text("h1"))
 	}
 }
 

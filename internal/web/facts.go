@@ -60,10 +60,14 @@ func (s *Server) gather(ctx context.Context, r rights) ([]targetFacts, error) {
 	if err != nil {
 		return nil, err
 	}
+	marks, err := s.Deploys.Marks(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []targetFacts
 	for _, app := range s.Cluster.Apps() {
 		if slices.Contains(r.envs, app.Env) {
-			t := s.factsOf(app, recorded{active, latest, changes, locks}, r.deploy[app.Env])
+			t := s.factsOf(app, recorded{active, latest, changes, locks, marks}, r.deploy[app.Env])
 			if t.Gone, err = s.goneWords(ctx, t); err != nil {
 				return nil, err
 			}
@@ -99,7 +103,11 @@ func (s *Server) target(ctx context.Context, t deploys.Target, mayDeploy bool) (
 	if err != nil {
 		return targetFacts{}, err
 	}
-	return s.factsOf(app, recorded{active, latest, changes, locks}, mayDeploy), nil
+	marks, err := s.Deploys.Marks(ctx)
+	if err != nil {
+		return targetFacts{}, err
+	}
+	return s.factsOf(app, recorded{active, latest, changes, locks, marks}, mayDeploy), nil
 }
 
 // recorded is what the store knows of targets.
@@ -107,10 +115,11 @@ type recorded struct {
 	active, latest map[deploys.Target]deploys.Deploy
 	changes        map[deploys.Target]deploys.OutsideChange
 	locks          []deploys.Lock
+	marks          deploys.Marks
 }
 
 func (s *Server) factsOf(app deploys.App, known recorded, mayDeploy bool) targetFacts {
-	t := targetFacts{App: app, Prod: s.prod(app.Env), Health: deploys.Unknown, Images: s.Catalog.Cached(app), MayDeploy: mayDeploy}
+	t := targetFacts{App: app, Prod: s.prod(app.Env), Health: deploys.Unknown, Images: s.Catalog.Cached(app), Marks: known.marks, MayDeploy: mayDeploy}
 	if d, ok := known.active[app.Target]; ok {
 		t.Active = &d
 	}

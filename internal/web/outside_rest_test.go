@@ -85,7 +85,7 @@ func TestAdoptOnlyWhatStands(t *testing.T) {
 	facts := targetFacts{App: deploys.App{Target: target("staging")}, MayDeploy: true, Change: &c, Running: deploys.Version{Tag: tagOf("c"), Healthy: true, Images: map[string]string{"main": pinned("c")}}}
 	for template, offered := range map[string]bool{"b": true, "c": false} {
 		facts.Rollout = &deploys.Rollout{Exists: true, Template: template, Bare: template}
-		o := outsideView(facts, c, nil, nil, nil)
+		o := outsideView(facts, c, nil, nil)
 		if (o.Adopt != nil) != offered || !offered && !strings.Contains(o.Todo, "does not run any more") {
 			t.Errorf("while %s runs: %+v", template, o)
 		}

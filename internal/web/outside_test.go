@@ -238,7 +238,7 @@ func TestWithChanges(t *testing.T) {
 		{Seq: 25, Kind: deploys.ChangedRestart, At: at(25), Manager: "kubectl-rollout"},
 		{Seq: 21, Kind: deploys.ChangedImage, At: at(21), Manager: "kubectl-set", To: deploys.Version{Tag: "three"}},
 		{Seq: 5, Kind: deploys.ChangedImage, At: at(5), To: deploys.Version{Tag: "zero"}}}
-	got := withChanges(historyView(past, nil, false), past, changes, nil, time.Time{})
+	got := withChanges(historyView(past, nil, false), past, changes, nil, deploys.Marks{}, time.Time{})
 	var lines []string
 	for _, s := range got {
 		end := "now"

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -25,10 +24,6 @@ func targetOf(c echo.Context) deploys.Target {
 
 func (s *Server) mayDeploy(c echo.Context, env string) bool {
 	return s.Policy.Allow(visitOf(c).actor, auth.Deploy, env) == nil
-}
-
-func deployIn(d deploys.Deploy) string {
-	return fmt.Sprintf("%s %d in %s", kindWord(d.Kind), d.ID, d.Target.Env)
 }
 
 func (s *Server) app(c echo.Context) error {
@@ -79,18 +74,14 @@ func (s *Server) appLive(ctx context.Context, t targetFacts) (templates.AppLiveP
 		}
 	}
 	t.Commit = s.commit(t.App, t.Running) // the list may just have brought it
-	bad, err := s.badImages(ctx, t.App.Repository)
-	if err != nil {
-		return templates.AppLiveProps{}, err
-	}
-	p := appView(t, s.Catalog.About(t.App, t.Running.Tag), deployed, bad)
+	p := appView(t, s.Catalog.About(t.App, t.Running.Tag), deployed)
 	if p.Gone, err = s.gone(ctx, t, past); err != nil {
 		return p, err
 	}
-	if p.Outside, err = s.outside(ctx, t, bad); err != nil {
+	if p.Outside, err = s.outside(ctx, t); err != nil {
 		return p, err
 	}
-	p.History, _, _ = s.spans(past, changes, t, bad, time.Time{})
+	p.History, _, _ = s.spans(past, changes, t, time.Time{})
 	p.History = p.History[:min(len(p.History), 8)]
 	return p, nil
 }
@@ -125,17 +116,13 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	bad, err := s.badImages(ctx, t.App.Repository)
-	if err != nil {
-		return err
-	}
 	p := templates.HistoryProps{Page: s.pageIn(c, "What ran when: "+target.String(), target.Env), App: target.App}
 	if len(changes) > changesPage {
 		changes = changes[:changesPage]
 		p.LeftOut = templates.AuditURL + "?" + url.Values{"action": {audit.ChangeOutside}, "app": {target.App}, "env": {target.Env}}.Encode()
 	}
 	var last int64
-	p.Spans, until, last = s.spans(past, changes, t, bad, until)
+	p.Spans, until, last = s.spans(past, changes, t, until)
 	if more {
 		q := url.Values{"before": {strconv.FormatInt(last, 10)}}
 		if !until.IsZero() {
@@ -148,7 +135,7 @@ func (s *Server) history(c echo.Context) error {
 
 // spans tells what ran when from deploys and outside changes, newest first. until is when the newest of them stopped to
 // run, zero for the newest of all; the one returned is that for the page of older ones, which begins below last.
-func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t targetFacts, bad badImages, until time.Time) (out []templates.Span, _ time.Time, last int64) {
+func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t targetFacts, until time.Time) (out []templates.Span, _ time.Time, last int64) {
 	commits := map[string]deploys.Commit{}
 	for _, d := range past {
 		commits[d.To.Tag] = s.commit(t.App, d.To)
@@ -160,7 +147,7 @@ func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t
 	newest := true
 	for i, d := range past {
 		last = d.ID
-		out[i].Bad = bad.of(d.To)
+		out[i].Bad = badView(t.Marks.Of(d.To))
 		out[i].Gone = d.CanReturnTo() && s.Catalog.Gone(d.To)
 		if d.Status != deploys.Succeeded || !newest {
 			continue
@@ -171,7 +158,7 @@ func (s *Server) spans(past []deploys.Deploy, changes []deploys.OutsideChange, t
 			out[i].Back = &templates.Act{Text: "Roll back to this", Href: templates.RollbackURL(t.App.Env, t.App.App, d.ID, 0), Danger: true}
 		}
 	}
-	out = withChanges(out, past, changes, commits, until)
+	out = withChanges(out, past, changes, commits, t.Marks, until)
 	for _, span := range out {
 		if !span.Never && !span.Moment && span.Outcome.Tone != templates.Busy {
 			until = span.From

@@ -225,6 +225,10 @@ func (s *Server) ranAt(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	marks, err := s.Deploys.Marks(c.Request().Context())
+	if err != nil {
+		return err
+	}
 	r := s.rightsOf(visitOf(c).actor)
 	for _, one := range ran {
 		if !r.sees(one.Target.Env) {
@@ -235,7 +239,7 @@ func (s *Server) ranAt(c echo.Context) error {
 			i = len(p.Envs)
 			p.Envs = append(p.Envs, templates.AtEnv{Env: one.Target.Env, Prod: s.prod(one.Target.Env)})
 		}
-		p.Envs[i].Rows = append(p.Envs[i].Rows, s.atRow(one))
+		p.Envs[i].Rows = append(p.Envs[i].Rows, s.atRow(one, marks))
 	}
 	return s.draw(c, http.StatusOK, templates.At(p))
 }

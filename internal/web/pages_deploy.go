@@ -41,11 +41,16 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 	}
 	f.App, f.To, f.From = app, s.commit(app, d.To), s.commit(app, d.From)
 	f.Gap = s.gap(d.Target.Env)
+	marks, err := s.Deploys.Marks(ctx)
+	if err != nil {
+		return f, err
+	}
+	f.Bad = marks.Of(d.To)
 	recent, err := s.Deploys.History(ctx, d.Target, 0, 20)
 	if err != nil {
 		return f, err
 	}
-	answers, err := s.Deploys.Answers(ctx, d.ID)
+	answers, err := s.Deploys.Answers(ctx, d)
 	if err != nil {
 		return f, err
 	}
@@ -54,9 +59,12 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 	} else if landed {
 		f.Landed = &c
 	}
-	f.Related, f.Answered, f.Answer = related(d, recent, answers)
+	f.Related, f.Answered, f.Answer = related(d, answers)
 	f.Usually = usually(d, recent)
-	f.Newest = len(recent) > 0 && recent[0].ID == d.ID
+	if len(recent) > 0 {
+		f.Newest = recent[0].ID
+	}
+	f.Passed = slices.ContainsFunc(recent, func(r deploys.Deploy) bool { return r.ID > d.ID && !r.Patched.IsZero() && !r.To.Same(d.To) })
 	if back, v, ok, err := s.Deploys.LastGood(ctx, d); err != nil {
 		return f, err
 	} else if ok {
@@ -66,8 +74,8 @@ func (s *Server) deployFacts(ctx context.Context, d deploys.Deploy, mayDeploy bo
 }
 
 // related finds the deploys that belong to d, both ways, whether one of them has rolled it back or is about to, and the
-// automatic rollback that answers its failure.
-func related(d deploys.Deploy, recent, answers []deploys.Deploy) (out []templates.Related, answered bool, auto *deploys.Deploy) {
+// newest that tried to.
+func related(d deploys.Deploy, answers []deploys.Deploy) (out []templates.Related, answered bool, newest *deploys.Deploy) {
 	if d.Replaces != 0 {
 		out = append(out, templates.Related{Text: "Took the place of", ID: d.Replaces})
 	}
@@ -77,33 +85,30 @@ func related(d deploys.Deploy, recent, answers []deploys.Deploy) (out []template
 	case d.RollbackOf != 0:
 		out = append(out, templates.Related{Text: "Goes back by", ID: d.RollbackOf})
 	}
-	for _, r := range recent { // one that goes back further than to what ran before d names another deploy
-		if r.Kind == deploys.KindRollback && r.ID > d.ID && r.RollbackOf != d.ID && r.Replaces != d.ID && r.From.Same(d.To) && !r.To.Same(d.To) {
-			answers = append(answers, r)
-		}
-	}
 	for _, r := range answers {
-		well := r.Active() || r.Status == deploys.Succeeded
 		if r.Replaces == d.ID {
 			out = append(out, templates.Related{Text: "Replaced by", ID: r.ID})
 		}
 		switch {
-		case r.Kind != deploys.KindRollback:
-		case r.Automatic():
-			auto, answered = &r, answered || well
-			text := "Rolled back automatically by"
-			if !well {
-				text = "Not rolled back by"
-			}
-			out = append(out, templates.Related{Text: text, ID: r.ID, Say: string(r.Status)})
-		case r.RollbackOf == d.ID && r.To.Same(d.To) && d.CanReturnTo():
+		case r.TakesBack(d):
+			newest, answered = &r, answered || r.Holds()
+			out = append(out, templates.Related{Text: rolledBack(r), ID: r.ID, Say: string(r.Status)})
+		case r.Kind == deploys.KindRollback:
 			out = append(out, templates.Related{Text: "Brought back by", ID: r.ID})
-		default:
-			answered = answered || well
-			out = append(out, templates.Related{Text: "Rolled back by", ID: r.ID})
 		}
 	}
-	return out, answered, auto
+	return out, answered, newest
+}
+
+// rolledBack says of a rollback, before its number, what became of it.
+func rolledBack(r deploys.Deploy) string {
+	switch {
+	case !r.Holds():
+		return "Not rolled back by"
+	case r.Automatic():
+		return "Rolled back automatically by"
+	}
+	return "Rolled back by"
 }
 
 // usually is the median of what the last deploys of the target that succeeded took; 0 with fewer than three.

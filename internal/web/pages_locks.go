@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -37,7 +36,7 @@ func (s *Server) drawLocks(c echo.Context, status int, w lockWish) error {
 	if err != nil {
 		return err
 	}
-	marks, err := s.Deploys.BadImages(ctx, "")
+	marks, err := s.Deploys.BadImages(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,11 +49,11 @@ func (s *Server) drawLocks(c echo.Context, status int, w lockWish) error {
 	}
 	for _, m := range marks {
 		if r.sees(m.Target.Env) {
-			b := badView(m)
+			b := badView(&m)
 			b.Where, b.May = "in "+m.Target.Env, s.mayDeploy(c, m.Target.Env)
 			app, _ := s.Cluster.App(m.Target) // not configured any more: its commit is not known
 			b.Image = imageOf(deploys.Version{Tag: m.Tag, Digest: m.Digest}, s.commit(app, deploys.Version{Tag: m.Tag}))
-			p.Bad = append(p.Bad, b)
+			p.Bad = append(p.Bad, *b)
 		}
 	}
 	for _, span := range lockSpans {
@@ -148,33 +147,10 @@ func locksOn(all []deploys.Lock, take func(deploys.Scope) bool) (out []templates
 	return out
 }
 
-func badView(m deploys.BadImage) templates.BadImage {
-	return templates.BadImage{ID: m.ID, Who: m.ActorName, Reason: m.Reason, At: m.At}
-}
-
-// badImages is the marks of a repository by digest and, for lists that know no digest, by tag.
-type badImages map[string]*templates.BadImage
-
-func (s *Server) badImages(ctx context.Context, repository string) (badImages, error) {
-	marks, err := s.Deploys.BadImages(ctx, repository)
-	out := badImages{}
-	for _, m := range marks {
-		b := badView(m)
-		out[m.Digest] = &b
-		if m.Tag != "" {
-			out[m.Tag] = &b
-		}
-	}
-	return out, err
-}
-
-// of finds the mark of an image: by its digest where that is known, else by its tag.
-func (b badImages) of(v deploys.Version) *templates.BadImage {
-	if v.Digest != "" {
-		return b[v.Digest]
-	}
-	if v.Tag == "" {
+// badView is the mark of an image for a page; nil where there is none.
+func badView(m *deploys.BadImage) *templates.BadImage {
+	if m == nil {
 		return nil
 	}
-	return b[v.Tag]
+	return &templates.BadImage{ID: m.ID, Who: m.ActorName, Reason: m.Reason, At: m.At}
 }

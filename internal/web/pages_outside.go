@@ -17,7 +17,7 @@ import (
 const changesPage = 100
 
 // outside is what an app's page says about an outside change that waits for a decision; nil when none does.
-func (s *Server) outside(ctx context.Context, t targetFacts, bad badImages) (*templates.Outside, error) {
+func (s *Server) outside(ctx context.Context, t targetFacts) (*templates.Outside, error) {
 	if t.Change == nil || !t.Change.Open {
 		return nil, nil
 	}
@@ -31,7 +31,7 @@ func (s *Server) outside(ctx context.Context, t targetFacts, bad badImages) (*te
 	}
 	c := *t.Change
 	differs := s.Cluster.Differences(t.App.Target, c.From.Template, c.To.Template)
-	return outsideView(t, c, way, differs, bad), nil
+	return outsideView(t, c, way, differs), nil
 }
 
 // changes lists the outside changes between the oldest deploy of a page of history (0: all that came before) and the

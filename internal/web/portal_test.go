@@ -77,6 +77,12 @@ func (p *portal) now() time.Time { return time.Now().Add(time.Duration(p.ahead.L
 // newPortal starts a portal; edit changes its options and its server before it serves.
 func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 	t.Helper()
+	return newPortalOf(t, func(*deploys.Options) {}, edit, tune)
+}
+
+// newPortalOf is newPortal with another service: alter changes its options.
+func newPortalOf(t testing.TB, alter func(*deploys.Options), edit func(*Options), tune func(*Server)) *portal {
+	t.Helper()
 	p := &portal{t: t, catalog: newCatalog(), log: &syncBuffer{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	must := func(err error) {
@@ -98,8 +104,10 @@ func newPortal(t testing.TB, edit func(*Options), tune func(*Server)) *portal {
 	p.cluster = newCluster(p.now)
 	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: foreign.LogAttr}))
 	past := deploys.NewPast(p.db)
-	p.service = deploys.New(deploys.Options{DB: p.db, Cluster: p.cluster, Registry: p.catalog, Policy: auth.Policy{}, Commits: p.catalog, Log: log, Retry: 10 * time.Millisecond,
-		Preflight: preflight.NewGatherer(p.cluster, p.catalog, p.catalog, past, nil)})
+	domain := deploys.Options{DB: p.db, Cluster: p.cluster, Registry: p.catalog, Policy: auth.Policy{}, Commits: p.catalog, Log: log, Retry: 10 * time.Millisecond,
+		Preflight: preflight.NewGatherer(p.cluster, p.catalog, p.catalog, past, nil)}
+	alter(&domain)
+	p.service = deploys.New(domain)
 	o := Options{Deploys: p.service, Cluster: p.cluster, Catalog: p.catalog, Accounts: p.accounts, Policy: auth.Policy{}, Store: p.db,
 		Prod: []string{"prod"}, Version: "test", Log: log, Now: p.now}
 	if edit != nil {

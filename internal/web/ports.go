@@ -26,13 +26,16 @@ type Deploys interface {
 	Landed(context.Context, deploys.Deploy) (deploys.OutsideChange, bool, error)
 	KnownGood(context.Context, deploys.Target) (deploys.ReturnTo, deploys.Version, bool, error)
 	RanAt(context.Context, time.Time) ([]deploys.Ran, error)
-	Answers(ctx context.Context, id int64) ([]deploys.Deploy, error)
+	Brought(ctx context.Context, envs []string, word string, limit int) ([]deploys.Brought, error)
+	Answers(context.Context, deploys.Deploy) ([]deploys.Deploy, error)
+	WhyBad(ctx context.Context, t deploys.Target, running deploys.Version) (string, error)
 	RanWell(context.Context, deploys.Target, deploys.ReturnTo) (from, to time.Time, err error)
 	Lock(context.Context, deploys.LockRequest) (deploys.Lock, error)
 	Unlock(ctx context.Context, by auth.Actor, id int64) error
 	Locks(context.Context) ([]deploys.Lock, error)
 	MayUnlock(by auth.Actor, l deploys.Lock) bool
-	BadImages(ctx context.Context, repository string) ([]deploys.BadImage, error)
+	BadImages(context.Context) ([]deploys.BadImage, error)
+	Marks(context.Context) (deploys.Marks, error)
 	ClearImage(ctx context.Context, by auth.Actor, id int64) (deploys.BadImage, error)
 	Listen(id int64) (bell <-chan struct{}, stop func())
 }

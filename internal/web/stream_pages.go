@@ -28,7 +28,7 @@ func (s *Server) deployEvents(c echo.Context) error {
 }
 
 // drawDeploy draws a deploy for everybody who looks at it: what is new is read once and drawn once, at each ring. It
-// follows the automatic rollback of a failure too, to its end.
+// follows a rollback of it too, to its end.
 func (s *Server) drawDeploy(ctx context.Context, r *room, d deploys.Deploy, mayDeploy bool) {
 	bell, stop := s.Deploys.Listen(d.ID)
 	defer func() { stop() }()
@@ -52,7 +52,7 @@ func (s *Server) drawDeploy(ctx context.Context, r *room, d deploys.Deploy, mayD
 		f.Events, f.Now = events, s.Now()
 		last, answer := f.settled(), ""
 		if f.Answer != nil {
-			answer = string(f.Answer.Status)
+			answer = fmt.Sprint(f.Answer.ID, f.Answer.Status)
 		}
 		if state := fmt.Sprint(f.Deploy.Seq, f.Deploy.Trouble, answer); state != shown || last {
 			shown = state

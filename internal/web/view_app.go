@@ -9,11 +9,11 @@ import (
 )
 
 // appView makes the parts of an app's page that come from the target's facts and from what is known of the commits.
-// deployed names the deploys of each tag, newest first; bad are the marks of its images.
-func appView(t targetFacts, about deploys.About, deployed map[string][]templates.Link, bad badImages) templates.AppLiveProps {
+// deployed names the deploys of each tag, newest first.
+func appView(t targetFacts, about deploys.About, deployed map[string][]templates.Link) templates.AppLiveProps {
 	p := templates.AppLiveProps{
 		Env: t.App.Env, App: t.App.App,
-		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
+		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit), Bad: badView(t.Marks.Of(t.Running)),
 		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout),
 		Cluster: clusterTrouble(t), Registry: registryTrouble(t.Images), Commits: aboutTrouble(t, about),
 	}
@@ -46,7 +46,7 @@ func appView(t targetFacts, about deploys.About, deployed map[string][]templates
 			Pushed: img.Pushed, Pusher: img.Pusher, URL: img.URL,
 			CI: ciOf(t.App, about, img), Deploys: deployed[img.Tag], Place: place(i, at),
 		}
-		row.Bad = bad.of(deploys.Version{Tag: img.Tag})
+		row.Bad = badView(t.Marks.Of(listed(t.App, img)))
 		if r, ok := about.Relations[img.Tag]; ok {
 			row.Stands, row.Aside = distance(r), r.Way() == deploys.WayDiverged
 		}
@@ -59,6 +59,11 @@ func appView(t targetFacts, about deploys.About, deployed map[string][]templates
 		p.Images = append(p.Images, row)
 	}
 	return p
+}
+
+// listed is an image of an app's list, which knows no digest.
+func listed(app deploys.App, img deploys.Listed) deploys.Version {
+	return deploys.Version{Repository: app.Repository, Tag: img.Tag}
 }
 
 // place is where the image at i stands against the running one at running; -1: it is not in the list.

@@ -15,12 +15,12 @@ func TestAppView(t *testing.T) {
 	f.Active = &deploys.Deploy{ID: 319, Target: f.App.Target, Status: deploys.Pending}
 	f.Images.Err = errs.New(errs.Unavailable, "Gitea cannot be reached since 13:59 UTC.")
 	f.Images.Fetched = since(3 * time.Minute)
-	p := appView(f, deploys.About{}, map[string][]templates.Link{"aaaaaaaaaaaa": {{Text: "deploy 12", Href: "/deploys/12"}}}, nil)
+	p := appView(f, deploys.About{}, map[string][]templates.Link{"aaaaaaaaaaaa": {{Text: "deploy 12", Href: "/deploys/12"}}})
 	if p.Cluster != nil {
 		t.Errorf("%+v", p.Cluster)
 	}
 	f.Gap = "The portal may not list events in acme."
-	if p := appView(f, deploys.About{}, nil, nil); p.Cluster == nil || p.Cluster.Sentence != f.Gap {
+	if p := appView(f, deploys.About{}, nil); p.Cluster == nil || p.Cluster.Sentence != f.Gap {
 		t.Errorf("%+v", p.Cluster)
 	}
 	if p.Registry == nil || p.Registry.Sentence != "Gitea cannot be reached since 13:59 UTC." || !p.Registry.Known.Equal(since(3*time.Minute)) {
@@ -36,11 +36,11 @@ func TestAppView(t *testing.T) {
 		t.Errorf("%+v", p.Images)
 	}
 	f.Active, f.Images, f.Running = nil, deploys.List{Fetched: noon}, deploys.Version{}
-	if p := appView(f, deploys.About{}, nil, nil); p.Teach == nil || p.Running.Short != "unknown" {
+	if p := appView(f, deploys.About{}, nil); p.Teach == nil || p.Running.Short != "unknown" {
 		t.Errorf("%+v", p)
 	}
 	f.Images.Err, f.Images.Fetched = errors.New("secret detail"), time.Time{}
-	if p := appView(f, deploys.About{}, nil, nil); p.Teach != nil || p.Registry.Detail == "" || p.Registry.Sentence == "secret detail" {
+	if p := appView(f, deploys.About{}, nil); p.Teach != nil || p.Registry.Detail == "" || p.Registry.Sentence == "secret detail" {
 		t.Errorf("%+v", p.Registry)
 	}
 }
@@ -72,7 +72,7 @@ func TestAppViewCI(t *testing.T) {
 	} {
 		f := apiTarget()
 		f.App.Git = c.git
-		p := appView(f, c.about, nil, nil)
+		p := appView(f, c.about, nil)
 		got := p.Images[0].CI
 		if c.word == "" {
 			if got != nil {
@@ -89,7 +89,7 @@ func TestAppViewCI(t *testing.T) {
 	}
 	f := apiTarget()
 	f.Images.Err = away
-	if p := appView(f, deploys.About{Err: away}, nil, nil); p.Commits != nil || p.Registry == nil {
+	if p := appView(f, deploys.About{Err: away}, nil); p.Commits != nil || p.Registry == nil {
 		t.Error("the same fault is told twice")
 	}
 }
@@ -98,7 +98,7 @@ func TestAppViewRelations(t *testing.T) {
 	for want, r := range map[string]deploys.Relation{
 		"1 commit ahead": {Ahead: 1}, "2 commits behind": {Behind: 2}, "1 ahead, 3 behind": {Ahead: 1, Behind: 3}, "the same commit": {},
 	} {
-		p := appView(apiTarget(), deploys.About{Relations: map[string]deploys.Relation{"cccccccccccc": r}}, nil, nil)
+		p := appView(apiTarget(), deploys.About{Relations: map[string]deploys.Relation{"cccccccccccc": r}}, nil)
 		if row := p.Images[0]; row.Stands != want || row.Aside != (r.Ahead > 0 && r.Behind > 0) {
 			t.Errorf("%+v: %q %t, want %q", r, row.Stands, row.Aside, want)
 		}

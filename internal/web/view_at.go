@@ -6,12 +6,12 @@ import (
 )
 
 // atRow is what one target ran at one moment.
-func (s *Server) atRow(r deploys.Ran) templates.AtRow {
+func (s *Server) atRow(r deploys.Ran, marks deploys.Marks) templates.AtRow {
 	var commit deploys.Commit
 	if app, err := s.Cluster.App(r.Target); err == nil {
 		commit = s.commit(app, r.Version)
 	}
-	row := templates.AtRow{App: r.Target.App, Href: templates.AppURL(r.Target.Env, r.Target.App), Image: imageOf(r.Version, commit)}
+	row := templates.AtRow{App: r.Target.App, Href: templates.AppURL(r.Target.Env, r.Target.App), Image: imageOf(r.Version, commit), Bad: badView(marks.Of(r.Version))}
 	if c := r.Change; c != nil {
 		if !r.Before {
 			row.Since, row.Who = c.At, byManager(*c)

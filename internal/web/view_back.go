@@ -21,26 +21,18 @@ type behind struct {
 
 // lookBehind fills that in. It may run beside compare, which fills in other parts.
 func (s *Server) lookBehind(ctx context.Context, o *offer) error {
-	marks, err := s.Deploys.BadImages(ctx, o.to.Repository)
-	if err != nil {
-		return err
-	}
-	for _, m := range marks {
-		if m.Digest == o.to.Digest {
-			o.mark = &m
-		}
-	}
-	if o.back == nil {
+	t := &o.target
+	if o.mark = t.Marks.Of(o.to); o.back == nil {
 		return nil
 	}
-	t := &o.target
 	if o.to.Leaves(t.Running) {
 		if o.stays = s.Cluster.Differences(t.App.Target, o.to.Template, t.Running.Template); len(o.stays) == 0 {
 			o.stays = []string{goneTemplate}
 		}
 	}
-	if t.Latest.To.Same(t.Running) {
-		o.why = t.Latest.WhyBad()
+	var err error
+	if o.why, err = s.Deploys.WhyBad(ctx, t.App.Target, t.Running); err != nil {
+		return err
 	}
 	if o.from, o.behind.to, err = s.Deploys.RanWell(ctx, t.App.Target, *o.back); err != nil {
 		return err
@@ -61,6 +53,7 @@ func (s *Server) lookBehind(ctx context.Context, o *offer) error {
 // behindView puts it on the page.
 func behindView(p *templates.ConfirmProps, o offer, w wish, now time.Time) {
 	t := o.target
+	p.FromBad = badView(t.Marks.Of(t.Running))
 	p.NeedReason = o.mark != nil || o.back != nil && len(t.Locks) > 0
 	if o.back == nil {
 		return
@@ -113,6 +106,9 @@ func behindChecks(o offer) (blocks, rest []templates.Check) {
 	}
 	short := o.to.Short()
 	switch {
+	case t.Rollout != nil && !t.Rollout.Exists: // which is told, and blocks
+	case t.Trouble != nil || t.Rollout == nil:
+		rest = append(rest, check(templates.Unknown, "Not known", "Whether pods of "+short+" are kept is not known: the cluster is not seen.", ""))
 	case o.kept == nil:
 		rest = append(rest, check(templates.Unknown, "Starts anew", "All pods start anew: none of "+short+" with the pod template of now is kept.", ""))
 	case o.kept.Ready > 0:

@@ -26,6 +26,7 @@ type targetFacts struct {
 	Latest    deploys.Deploy         // the newest deploy; the zero one: there was none
 	Change    *deploys.OutsideChange // the newest that no deploy made; nil: none
 	Locks     []deploys.Lock         // that cover it, the widest first
+	Marks     deploys.Marks          // of bad images, of whatever app
 	Gone      string                 // what is known to be gone from the registry, in a few words; empty: nothing
 	MayDeploy bool
 }
@@ -113,11 +114,13 @@ func boardRow(t targetFacts) templates.Row {
 	env, app := t.App.Env, t.App.App
 	row := templates.Row{
 		App: app, Href: templates.AppURL(env, app),
-		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit),
+		Health: healthMark(t.Health), Running: imageOf(t.Running, t.Commit), Bad: badView(t.Marks.Of(t.Running)),
 		Since: t.Since, By: t.By, Ready: ofReady(t.Rollout), Note: notes(openNote(t), targetNote(t)), Gone: t.Gone,
 		Locks: locksOn(t.Locks, func(s deploys.Scope) bool { return s.App != "" }),
 	}
-	row.Newer, row.NewestAt, row.NewNote = newer(t)
+	if row.Newer, row.NewestAt, row.NewNote = newer(t); row.Newer > 0 {
+		row.NewestBad = badView(t.Marks.Of(listed(t.App, t.Images.Images[0])))
+	}
 	if t.Active != nil {
 		row.Active = strip(t)
 		row.Act = &templates.Act{Text: "Open deploy", Href: templates.DeployURL(t.Active.ID)}

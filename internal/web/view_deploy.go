@@ -22,12 +22,14 @@ type deployFacts struct {
 	App       deploys.App
 	Gap       string // what may not be read of the cluster, where that costs only detail
 	To, From  deploys.Commit
-	Commits   int // between From and To
+	Commits   int               // between From and To
+	Bad       *deploys.BadImage // the mark of To; nil: it has none
 	Related   []templates.Related
-	Newest    bool                   // no deploy of this target came after it
-	Answered  bool                   // another deploy has already rolled this one back, or is about to
-	Answer    *deploys.Deploy        // the automatic rollback of it; nil: there is none
 	Landed    *deploys.OutsideChange // its patch, come after it was given up; nil: it did not
+	Newest    int64                  // the newest deploy of this target
+	Passed    bool                   // a later deploy has set another image
+	Answered  bool                   // another deploy has already rolled this one back, or is about to
+	Answer    *deploys.Deploy        // the newest rollback of it, whatever became of that; nil: there is none
 	Back      *wayBack               // nil: nothing is known that ran well before
 	Usually   time.Duration
 	Prod      bool
@@ -39,6 +41,17 @@ type deployFacts struct {
 type wayBack struct {
 	Return deploys.ReturnTo
 	To     deploys.Version
+}
+
+// href leads to the page that confirms it.
+func (w wayBack) href(t deploys.Target) string {
+	switch {
+	case w.Return.Change != 0:
+		return templates.UndoURL(t.Env, t.App, w.Return.Change)
+	case w.Return.Before:
+		return templates.RollbackURL(t.Env, t.App, w.Return.Deploy, 0) + "&before=1"
+	}
+	return templates.RollbackURL(t.Env, t.App, w.Return.Deploy, 0)
 }
 
 // settled tells whether nothing on the page changes any more.
@@ -55,7 +68,7 @@ func deployView(f deployFacts) templates.DeployLiveProps {
 	p := templates.DeployLiveProps{
 		Now: f.Now, ID: d.ID, App: d.Target.App, Env: d.Target.Env,
 		AppHref: templates.AppURL(d.Target.Env, d.Target.App), Prod: f.Prod,
-		Kind: kindWord(d.Kind), Active: active(d.Status),
+		Kind: kindWord(d.Kind), Active: active(d.Status), Bad: badView(f.Bad),
 		Mark: liveMark(f), To: imageOf(d.To, f.To), From: imageOf(d.From, f.From), Commits: f.Commits,
 		Who: d.ActorName, Door: deploys.Door(d.Source), Reason: d.Reason,
 		Created: d.Created, Finished: d.Finished, Took: between(d.Created, d.Finished), Usually: f.Usually,
@@ -109,10 +122,7 @@ func deployActs(f deployFacts) []templates.Act {
 	if !f.MayDeploy {
 		return nil
 	}
-	again := templates.Act{Text: "Deploy again", Href: templates.ConfirmURL(env, app, d.To.Tag, 0)}
-	if d.Kind == deploys.KindRestart {
-		again = templates.Act{Text: "Restart again", Href: templates.RestartURL(env, app, 0)}
-	}
+	open, again := templates.Act{Text: "Open " + app, Href: templates.AppURL(env, app)}, tryAgain(f)
 	switch d.Status {
 	case deploys.Pending, deploys.Running:
 		instead := templates.Act{Text: "Deploy another instead", Href: templates.AppURL(env, app)}
@@ -121,21 +131,40 @@ func deployActs(f deployFacts) []templates.Act {
 		}
 		return []templates.Act{{Text: "Roll back now", Href: templates.RollbackURL(env, app, 0, d.ID), Danger: true}, instead}
 	case deploys.Failed:
-		if f.Answered || d.Kind == deploys.KindRollback {
+		switch {
+		case f.Answered, d.Kind == deploys.KindRollback:
+			return []templates.Act{again}
+		case f.Passed:
+			return []templates.Act{open, again}
+		case f.Back == nil:
 			return []templates.Act{again}
 		}
 		return []templates.Act{rollBack(f), again}
 	case deploys.Errored:
 		return []templates.Act{again}
 	}
-	open := templates.Act{Text: "Open " + app, Href: templates.AppURL(env, app)}
 	switch {
 	case !d.CanReturnTo():
 		return []templates.Act{open}
-	case f.Newest:
+	case f.Newest == d.ID:
 		return []templates.Act{{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}, open}
 	}
 	return []templates.Act{{Text: "Roll back to this", Href: templates.RollbackURL(env, app, d.ID, 0), Danger: true}, open}
+}
+
+// tryAgain leads to the page that confirms once more what came to nothing: a rollback to a rollback, of what is the way back now.
+func tryAgain(f deployFacts) templates.Act {
+	d := f.Deploy
+	env, app := d.Target.Env, d.Target.App
+	switch {
+	case d.Kind == deploys.KindRestart:
+		return templates.Act{Text: "Restart again", Href: templates.RestartURL(env, app, 0)}
+	case d.Kind != deploys.KindRollback:
+		return templates.Act{Text: "Deploy again", Href: templates.ConfirmURL(env, app, d.To.Tag, 0)}
+	case f.Back == nil:
+		return templates.Act{Text: "Open " + app, Href: templates.AppURL(env, app)}
+	}
+	return templates.Act{Text: "Roll back to " + f.Back.To.Short(), Href: f.Back.href(d.Target), Danger: true}
 }
 
 // rollBack undoes a failed deploy with one click: what it left behind and what it goes back to are on the page, and are
@@ -143,14 +172,12 @@ func deployActs(f deployFacts) []templates.Act {
 func rollBack(f deployFacts) templates.Act {
 	d := f.Deploy
 	env, app := d.Target.Env, d.Target.App
-	if f.Back == nil { // the page it leads to says so
-		return templates.Act{Text: "Roll back", Href: templates.RollbackURL(env, app, 0, 0), Danger: true}
-	}
 	send := []templates.Hidden{
 		{Name: "rollback_to", Value: strconv.FormatInt(f.Back.Return.Deploy, 10)},
 		{Name: "seen_from", Value: d.To.ID()}, {Name: "seen_to", Value: f.Back.To.ID()},
-		// The same for everybody who sees this page, as it is drawn once; the second click of one person is the same rollback.
-		{Name: "key", Value: fmt.Sprintf("back from %d", d.ID)},
+		// The same for everybody who sees this page, as it is drawn once: the second click of one person is the same rollback.
+		// Another deploy since, such as a rollback that came to nothing, makes it another one.
+		{Name: "key", Value: fmt.Sprintf("back from %d after %d", d.ID, f.Newest)},
 	}
 	if !f.Back.To.Same(d.To) { // else it undoes a restart
 		send = append(send, templates.Hidden{Name: "mark_bad", Value: "1"})
@@ -171,21 +198,13 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 	switch d.Status {
 	case deploys.Failed:
 		o.Held = strings.TrimPrefix(d.Note, deploys.NotRolledBack)
-		o.Todo = "Roll back, which also marks " + d.To.Short() + " as bad, or deploy an image that cures it."
-		switch {
-		case d.Kind == deploys.KindRestart && !f.Answered:
-			o.Todo = "Roll back to the pods of before it, or deploy an image that cures it."
-		case f.Answer != nil && f.Answer.Active():
-			o.Todo = fmt.Sprintf("Deploy %d is rolling it back to %s now. Cure the cause, then deploy the new image.", f.Answer.ID, f.Answer.To.Short())
-		case f.Answered:
-			o.Todo = "It has been rolled back. Cure the cause, then deploy the new image."
-		}
+		o.Todo = todoFailed(f)
 		if d.Cause != nil {
 			tellCause(o, *d.Cause)
 			o.Sentence = d.Sentence
 		}
 	case deploys.Errored:
-		o.Todo = "Remove the cause, then deploy again."
+		o.Todo = "Remove the cause, then " + d.Kind.Verb() + " again."
 		switch {
 		case f.Landed != nil:
 			o.Detail = "Its patch landed after it was given up, noticed at " + f.Landed.Noticed.UTC().Format("15:04:05 UTC") + "."
@@ -194,7 +213,7 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 			o.Detail = "Nothing was changed in the cluster."
 		}
 	case deploys.Superseded:
-		o.Todo = "See what runs now. If the other change was a mistake, deploy again."
+		o.Todo = "See what runs now. If the other change was a mistake, " + d.Kind.Verb() + " again."
 	case deploys.Running:
 		o.Mark = templates.Mark{Tone: templates.Busy, Word: "In trouble, still trying"}
 		o.Todo = "Wait, or roll back now: the pods that still serve are not touched by it."
@@ -210,6 +229,29 @@ func deployOutcome(f deployFacts) *templates.Outcome {
 		o.Sentence = "No cause was recorded."
 	}
 	return o
+}
+
+// todoFailed is what can be done about a deploy that failed.
+func todoFailed(f deployFacts) string {
+	d := f.Deploy
+	switch {
+	case f.Answer != nil && f.Answer.Active():
+		return fmt.Sprintf("Deploy %d is rolling it back to %s now. Cure the cause, then deploy the new image.", f.Answer.ID, f.Answer.To.Short())
+	case f.Answered:
+		return "It has been rolled back. Cure the cause, then deploy the new image."
+	case f.Passed:
+		return "A later deploy has set another image. See what runs now."
+	case f.Back == nil:
+		return "Deploy an image that cures it. The portal knows of none that ran well before."
+	case d.Kind == deploys.KindRollback:
+		return "Go back further, to " + f.Back.To.Short() + ", or deploy an image that cures it."
+	case f.Back.To.Same(d.To): // it brought no image
+		return "Roll back to the pods of before it, or deploy an image that cures it."
+	}
+	if f.Bad != nil {
+		return "Roll back, or deploy an image that cures it."
+	}
+	return "Roll back, which also marks " + d.To.Short() + " as bad, or deploy an image that cures it."
 }
 
 // tellCause puts a cause at the head of the page: what, what to do, what shows it.

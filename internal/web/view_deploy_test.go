@@ -153,13 +153,32 @@ func TestDeployView(t *testing.T) {
 		},
 			"Succeeded", "done done done done", []string{"Note: digest pinned, not proven", "took 40 s", "Open api"}, []string{"Roll back now", "Serving now"}},
 		{"failed", func(f *deployFacts) { end(f, deploys.Failed, "The startup probe gets HTTP 404.") },
-			"Failed", "done done fail todo", []string{"The startup probe gets HTTP 404.", "2 pods of 4be19f2, untouched. 3 wanted.", "failed after 40 s", "Roll back", "Deploy again"}, []string{"data-from"}},
+			"Failed", "done done fail todo", []string{"The startup probe gets HTTP 404.", "2 pods of 4be19f2, untouched. 3 wanted.", "failed after 40 s", "Deploy again",
+				"Deploy an image that cures it. The portal knows of none that ran well before."}, []string{"data-from", "Roll back"}},
+		{"a rollback that failed", func(f *deployFacts) {
+			end(f, deploys.Failed, "x")
+			f.Deploy.Kind, f.Back = deploys.KindRollback, &wayBack{Return: deploys.ReturnTo{Deploy: 12}, To: deploys.Version{Tag: "0ldest0"}}
+		}, "Failed", "done done fail todo", []string{"Go back further, to 0ldest0, or deploy an image that cures it.", "confirm?rollback_to=12"},
+			[]string{"Deploy again", "as bad", "<form"}},
+		{"a rollback that failed, and nothing else is good", func(f *deployFacts) {
+			end(f, deploys.Failed, "x")
+			f.Deploy.Kind = deploys.KindRollback
+		}, "Failed", "done done fail todo", []string{"Deploy an image that cures it. The portal knows of none that ran well before.", "Open api"},
+			[]string{"Deploy again", "Roll back", "as bad"}},
+		{"failed once more", func(f *deployFacts) {
+			end(f, deploys.Failed, "x")
+			f.Back, f.Bad = &wayBack{Return: deploys.ReturnTo{Deploy: 319, Before: true}, To: f.Deploy.From}, &deploys.BadImage{ID: 7, Reason: "it leaks", At: noon}
+		}, "Failed", "done done fail todo", []string{"Roll back, or deploy an image that cures it.", "Marked as bad", "it leaks"}, []string{"which also marks"}},
+		{"a restart that failed", func(f *deployFacts) {
+			end(f, deploys.Failed, "x")
+			f.Deploy.Kind, f.Back = deploys.KindRestart, &wayBack{Return: deploys.ReturnTo{Deploy: 319, Before: true}, To: f.Deploy.To}
+		}, "Failed", "done done fail todo", []string{"Roll back to the pods of before it", "Restart again"}, []string{"as bad", "mark_bad"}},
 		{"failed with a way back", func(f *deployFacts) {
 			end(f, deploys.Failed, "x")
-			f.Back = &wayBack{Return: deploys.ReturnTo{Deploy: 319, Before: true}, To: f.Deploy.From}
+			f.Back, f.Newest = &wayBack{Return: deploys.ReturnTo{Deploy: 319, Before: true}, To: f.Deploy.From}, 321
 		}, "Failed", "done done fail todo", []string{`<form method="post" action="/apps/prod/api/deploys" id=`, "Roll back to 4be19f2</button>",
 			`name="rollback_to" value="319"`, `name="before" value="1"`, `name="seen_from" value="` + digestNew, `name="seen_to" value="` + digestOld,
-			`name="key" value="back from 319"`}, nil},
+			`name="key" value="back from 319 after 321"`, "Roll back, which also marks c7750aa as bad"}, nil},
 		{"failed while holding", func(f *deployFacts) { complete(f); end(f, deploys.Failed, "A container exited.") },
 			"Failed", "done done done fail", []string{"3 pods of c7750aa. 3 wanted."}, []string{"data-from"}},
 		{"failed and answered", func(f *deployFacts) { end(f, deploys.Failed, "x"); f.Answered = true },

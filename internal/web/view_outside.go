@@ -46,7 +46,7 @@ const goneTemplate = "parts that are not known: the cluster keeps no copy of wha
 
 // outsideView asks the reader of an app's page to decide about an outside change. back is what undoing it brings back,
 // where something is known; differs is what is not alike in the pod templates.
-func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs []string, bad badImages) *templates.Outside {
+func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs []string) *templates.Outside {
 	o := &templates.Outside{Who: byManager(c), At: c.At, From: imageOf(c.From, deploys.Commit{}), To: imageOf(c.To, deploys.Commit{}),
 		Says: changeSays(c), Entry: templates.EntryURL(c.Seq), Differs: differs}
 	if len(differs) == 0 && c.From.Leaves(c.To) {
@@ -59,7 +59,7 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	switch {
 	case t.Rollout != nil && !c.Stands(*t.Rollout):
 		o.Todo = "What it brought does not run any more, so there is nothing of it to adopt. Restore what was meant to run, or deploy the image that is to run."
-	case t.Running.Digest != "" && bad.of(t.Running) != nil:
+	case t.Running.Digest != "" && t.Marks.Of(t.Running) != nil:
 		o.Todo = t.Running.Short() + " is marked as bad, so it is not what a rollback should go back to. Take the mark off to adopt it."
 	case t.Running.Healthy:
 		o.Adopt = templates.AdoptAct(env, app, t.Running.Short(), t.Running.ID(), c.ID)
@@ -69,30 +69,23 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	if back == nil || maps.Equal(back.To.Images, t.Running.Images) {
 		return o // its images are what they should be: the portal sets nothing else
 	}
-	href := templates.RollbackURL(env, app, back.Return.Deploy, 0)
-	switch {
-	case back.Return.Change != 0:
-		href = templates.UndoURL(env, app, back.Return.Change)
-	case back.Return.Before:
-		href += "&before=1"
-	}
 	if back.To.Leaves(t.Running) && o.Todo == "" {
 		o.Todo = "Restoring sets the images back; the other parts of the pod template stay as they are now, and you are asked about them again."
 	}
-	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: href, Danger: true, At: "outside:"}
+	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: back.href(t.App.Target), Danger: true, At: "outside:"}
 	return o
 }
 
 // withChanges puts the outside changes of a target among the spans of its deploys; both are newest first, and each deploy
 // has one span. until is when the newest of them stopped to run.
-func withChanges(spans []templates.Span, past []deploys.Deploy, changes []deploys.OutsideChange, commits map[string]deploys.Commit, until time.Time) []templates.Span {
+func withChanges(spans []templates.Span, past []deploys.Deploy, changes []deploys.OutsideChange, commits map[string]deploys.Commit, marks deploys.Marks, until time.Time) []templates.Span {
 	var out []templates.Span
 	for i := 0; i < len(past) || len(changes) > 0; {
 		if len(changes) > 0 && (i == len(past) || changes[0].Seq > past[i].AuditSeq) {
 			c := changes[0]
 			changes = changes[1:]
 			s := templates.Span{Image: imageOf(c.To, commits[c.To.Tag]), From: c.At, To: until, Who: byManager(c), Entry: templates.EntryURL(c.Seq),
-				Outcome: templates.Mark{Tone: templates.Unknown, Word: "Not ours"}, Sentence: changeSays(c)}
+				Outcome: templates.Mark{Tone: templates.Unknown, Word: "Not ours"}, Sentence: changeSays(c), Bad: badView(marks.Of(c.To))}
 			if c.Kind == deploys.ChangedRestart {
 				s.Moment = true
 			} else {

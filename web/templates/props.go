@@ -152,6 +152,7 @@ type FoundTarget struct {
 	Prod     bool
 	Health   Mark
 	Running  Image
+	Bad      *BadImage // Running is marked as bad; nil: it is not
 	Href     string
 }
 
@@ -159,6 +160,7 @@ type FoundTarget struct {
 type FoundImage struct {
 	App    string
 	Image  Image
+	Bad    *BadImage // it is marked as bad; nil: it is not
 	Pushed time.Time
 	Where  []Link // "runs in prod", "deploy 12 in staging"
 }

@@ -17,6 +17,7 @@ type AppLiveProps struct {
 	Env, App string
 	Health   Mark
 	Running  Image
+	Bad      *BadImage // it is marked as bad; nil: it is not
 	Since    time.Time
 	By       string // "by ana", "changed from outside by kubectl-set"
 	Ready    string
@@ -119,13 +120,14 @@ type ConfirmProps struct {
 	Cancel     string // where "Not now" goes
 	Error      string // why the last try was refused; shown on top, the input is kept
 	Rollback   bool
-	RollbackTo int64 // the deploy whose image comes back; 0 for a deploy
-	Before     bool  // not its image, but what ran before it
-	Undo       int64 // instead of a deploy: the outside change that is undone; 0: none
-	Restart    bool  // the same image in new pods
-	Instead    *Act  // what helps where the same digest already runs
-	From       Image // what runs
-	To         Image // what will run
+	RollbackTo int64     // the deploy whose image comes back; 0 for a deploy
+	Before     bool      // not its image, but what ran before it
+	Undo       int64     // instead of a deploy: the outside change that is undone; 0: none
+	Restart    bool      // the same image in new pods
+	Instead    *Act      // what helps where the same digest already runs
+	From       Image     // what runs
+	FromBad    *BadImage // it is marked as bad; nil: it is not
+	To         Image     // what will run
 	Pushed     time.Time
 	Platforms  []string
 	Same       bool       // the same digest already runs

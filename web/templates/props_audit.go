@@ -91,7 +91,8 @@ type AtEnv struct {
 type AtRow struct {
 	App     string
 	Href    string
-	Image   Image // not Known: nothing recorded
+	Image   Image     // not Known: nothing recorded
+	Bad     *BadImage // it is marked as bad; nil: it is not
 	Since   time.Time
 	Until   time.Time // zero: runs still
 	Who     string

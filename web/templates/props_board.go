@@ -30,21 +30,23 @@ type Sheet struct {
 
 // Row is one target. Rows keep their place: the order is the configuration's, never the state's.
 type Row struct {
-	App      string
-	Href     string
-	Health   Mark
-	Running  Image
-	Since    time.Time // this image runs since; zero: not known
-	By       string    // "by ana", "changed from outside by kubectl-set"; empty: not known
-	Ready    string    // "3 of 3 ready"
-	Newer    int       // images pushed after the running one
-	NewestAt time.Time // push of the newest
-	NewNote  string    // in place of the count: "up to date", "images not known"
-	Note     string    // what must be said besides: "managed by Flux, which may revert a deploy"
-	Gone     string    // "The way back is gone from the registry"; empty: nothing is known to be
-	Locks    []Lock    // on this target alone
-	Active   *Strip
-	Act      *Act // nil: nothing this reader may do here
+	App       string
+	Href      string
+	Health    Mark
+	Running   Image
+	Bad       *BadImage // it is marked as bad; nil: it is not
+	Since     time.Time // this image runs since; zero: not known
+	By        string    // "by ana", "changed from outside by kubectl-set"; empty: not known
+	Ready     string    // "3 of 3 ready"
+	Newer     int       // images pushed after the running one
+	NewestAt  time.Time // push of the newest
+	NewestBad *BadImage // the newest is marked as bad; nil: it is not
+	NewNote   string    // in place of the count: "up to date", "images not known"
+	Note      string    // what must be said besides: "managed by Flux, which may revert a deploy"
+	Gone      string    // "The way back is gone from the registry"; empty: nothing is known to be
+	Locks     []Lock    // on this target alone
+	Active    *Strip
+	Act       *Act // nil: nothing this reader may do here
 }
 
 // Strip is the deploy that is under way on a target.

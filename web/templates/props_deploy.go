@@ -19,6 +19,7 @@ type DeployLiveProps struct {
 	Active   bool
 	Mark     Mark
 	To       Image
+	Bad      *BadImage // To is marked as bad; nil: it is not
 	From     Image
 	Commits  int    // between From and To; 0: not known or none
 	Who      string // "ana"

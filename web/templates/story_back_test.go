@@ -31,15 +31,17 @@ func backStories() map[string]templ.Component {
 	board.Live.Locks = []Lock{{ID: 1479, Where: "Everything", Who: "ana", Reason: "Moving house", Since: past(time.Minute), Until: now.Add(time.Hour)}}
 	board.Live.Sheets[0].Locks = lockList()[:1]
 	board.Live.Sheets[0].Rows[0].Locks = lockList()[1:]
+	board.Live.Sheets[0].Rows[0].NewestBad, board.Live.Sheets[0].Rows[2].Bad = badImage(), badImage()
 
 	app := appProps()
 	app.Live.Locks, app.Live.Lock = lockList(), LockURL("prod", "api")
-	app.Live.Images[1].Bad, app.Live.History[2].Bad = badImage(), badImage()
+	app.Live.Bad, app.Live.Images[1].Bad, app.Live.History[2].Bad = badImage(), badImage(), badImage()
 
 	closed := confirmProps()
 	closed.Checks = []Check{{Mark: Mark{Bad, "Locked"}, Sentence: "api in prod is locked by ana since 13:02 UTC, until somebody unlocks it: “the holidays”.", Fix: "ana or an admin can unlock it, on the page of locks."}}
 	closed.Blocked = true
 	back := confirmProps()
+	back.FromBad = badImage()
 	back.Rollback, back.RollbackTo, back.Before, back.From, back.To = true, 317, true, broken, older
 	back.Ran, back.Bad, back.BadWhy, back.MarkBad, back.NeedReason = "ran well for 3 d 1 h, 2026-11-20 11:02 UTC to 13:58 UTC", "51d20be", "Deploy 318 failed: The startup probe gets 404", true, true
 	back.Checks = []Check{
