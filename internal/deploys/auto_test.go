@@ -168,10 +168,10 @@ func TestAutomaticRollbackHolds(t *testing.T) {
 				case "marks cannot be read", "what ran well cannot be read":
 					rename(w, "away", "bad_images")
 				}
-				marks, err := w.svc.BadImages(w.Context())
+				marks, err := w.svc.Marks(w.Context())
 				must(t, err)
-				if len(w.cluster.Applied()) != 1 || len(marks) != 0 {
-					t.Errorf("%d patches, marks %v", len(w.cluster.Applied()), marks)
+				if mark := marks.Of(d.To); len(w.cluster.Applied()) != 1 || mark != nil {
+					t.Errorf("%d patches, mark %v", len(w.cluster.Applied()), mark)
 				}
 				if n := len(w.entries(audit.Filter{Action: audit.DeployRequested})); n != 1 {
 					t.Errorf("%d deploys were asked for", n)

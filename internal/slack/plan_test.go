@@ -70,7 +70,7 @@ func TestMarked(t *testing.T) {
 		w.cluster.Update(apiProd, func(r *deploys.Rollout) { deploystest.Complete(r, time.Now()) })
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		w.says(w.command(anaID, "list api"), "*marked as bad*", "*runs in prod and staging*")
+		w.says(w.command(anaID, "list api"), "*marked as bad:* “it leaks”", "*runs in prod and staging*")
 		w.says(w.command(anaID, "api abc1 to prod"), "*In the way:* abc1234 was marked as bad by ana", "There is no button")
 		w.planID(w.command(anaID, "api abc1 to prod because it is needed"))
 		w.end()
