@@ -47,7 +47,7 @@ var points = []point{
 	}, hit: func(v *volley) bool { return v.all(unstored) }},
 	{name: "answered, not stored", prepare: holding(true), reach: untilAnswered, hit: func(v *volley) bool { return v.all(unstored) }}, // between 7 and 8
 	{name: "watching", reach: func(v *volley) { // in 8, up to the end of the window
-		v.c.w.until("the patches to be recorded", func() bool { return v.all(`patched_at IS NOT NULL`) })
+		v.until("the patches to be recorded", func() bool { return v.all(`patched_at IS NOT NULL`) })
 		v.pause(1500 * time.Millisecond)
 	}, hit: func(v *volley) bool { return v.all(watched) }},
 	{name: "before the outcome", alone: true, prepare: failing, reach: untilDecided, hit: func(v *volley) bool { // between 8 and 9
@@ -170,20 +170,25 @@ func holding(answer bool) func(*volley) {
 	}
 }
 
-// untilHeld waits for what is to be held, or until something is wrong: a portal that holds the database while it waits for an
-// answer cannot be led further.
+// until waits for something, or until something is wrong: a portal with a fault may never come there. One that holds the
+// database while it waits for an answer cannot be led further, for instance.
+func (v *volley) until(what string, ok func() bool) {
+	v.c.w.until(what, func() bool { return v.c.all() != 0 || ok() })
+	v.lost = v.c.all() != 0
+}
+
+// untilHeld waits for what is to be held.
 func untilHeld(v *volley) {
 	for _, h := range v.holds {
-		v.c.w.until("a request to be held", func() bool {
+		v.until("a request to be held", func() bool {
 			select {
 			case <-h.reached:
 				return true
 			default:
-				return v.c.all() != 0
+				return false
 			}
 		})
 	}
-	v.lost = v.c.all() != 0
 }
 
 // untilAnswered lets the answers through while the database takes no writes.
@@ -216,7 +221,7 @@ func untilDecided(v *volley) {
 	if v.failing {
 		untilHeld(v)
 	} else {
-		v.c.w.until("the window to open", func() bool { // what is seen late has stayed well already, and is missed
+		v.until("the window to open", func() bool { // what is seen late has stayed well already, and is missed
 			return v.all(`(finished_at IS NOT NULL OR EXISTS (SELECT 1 FROM deploy_events WHERE deploy_id = deploys.id AND text LIKE 'all pods ready%'))`)
 		})
 	}
@@ -243,7 +248,8 @@ func (v *volley) untilAnswerHeld() {
 	}
 	answer := v.c.w.gate.hold(func(r *http.Request) bool { return match(r) && strings.HasSuffix(r.URL.Path, "/"+v.steered[0]) }, false)
 	v.holds[0].pass()
-	v.c.w.reached(answer)
+	v.holds = []*hold{answer}
+	untilHeld(v)
 }
 
 // moveOn changes, three times of four, something else of the Deployments: then it is plain that a patch which is not there

@@ -170,6 +170,9 @@ func (c *killer) play(kills int) {
 // waits until what was open is over or watched again. It tells whether the point was hit.
 func (c *killer) kill(p point) bool {
 	free := c.free()
+	if c.all() != 0 {
+		return true
+	}
 	c.random.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
 	n := 1 + c.random.IntN(min(4, len(free)))
 	if p.alone {
@@ -206,7 +209,7 @@ func (c *killer) free() (free []string) {
 			taken[o.app] = true
 		}
 		free = slices.DeleteFunc(slices.Clone(c.names), func(name string) bool { return taken[name] })
-		return len(free) >= victims/3
+		return len(free) >= victims/3 || c.all() != 0
 	})
 	return free
 }
