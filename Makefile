@@ -51,7 +51,7 @@ bench: ## Measure on a simulated cluster and a real Gitea, and print each figure
 .PHONY: scenarios
 scenarios: ## Let rollouts fail on real nodes and read what the portal says (root on Linux)
 	go build -C devstack -o ../bin/devstack .
-	bin/devstack run --nodes=kubelet -- go test $(RACE) -timeout 30m -run TestScenarios -v ./internal/scenario -table $(CURDIR)/docs/scenarios.md -shots $(CURDIR)/docs/img/scenarios
+	bin/devstack run --nodes=kubelet -- go test $(RACE) -timeout 30m -run TestScenarios -v ./internal/scenario -slack 1 -table $(CURDIR)/docs/scenarios.md -shots $(CURDIR)/docs/img/scenarios
 
 .PHONY: soak
 soak: ## Play 300 mixed rollouts on real nodes and count what the portal says wrongly (root on Linux; about half an hour)

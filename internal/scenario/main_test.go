@@ -15,6 +15,7 @@ import (
 
 var (
 	tableFile = flag.String("table", "", "write the table of results to this file")
+	slack     = flag.Float64("slack", 2, "how many times its bound each verdict and cause may take; make scenarios takes 1, for a machine with nothing else to do")
 	only      = flag.String("only", "", "play only the scenarios whose key matches this regular expression")
 )
 

@@ -136,8 +136,8 @@ func (st *stage) judge(p *page, r result) {
 		r.named = 0 // nothing is to be named
 	}
 	for what, d := range map[string]struct{ took, limit time.Duration }{"the verdict": {r.took, s.within}, "the cause": {r.named, named}} {
-		if d.took > 2*d.limit {
-			t.Errorf("%s took %.1f s, want at most %v on an idle machine, twice that on a busy one", what, d.took.Seconds(), d.limit)
+		if limit := time.Duration(*slack * float64(d.limit)); d.took > limit {
+			t.Errorf("%s took %.1f s, want at most %v: %g times its bound", what, d.took.Seconds(), limit, *slack)
 		}
 	}
 	if after := st.pods(); s.keeps && !subset(st.before, after) {
