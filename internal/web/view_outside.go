@@ -58,7 +58,7 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	env, app := t.App.Env, t.App.App
 	switch {
 	case t.Rollout != nil && !c.Stands(*t.Rollout):
-		o.Todo = "What it brought does not run any more, so there is nothing of it to adopt. Restore what was meant to run, or deploy the image that is to run."
+		o.Todo = "What it brought does not run any more, so there is nothing of it to adopt. Deploy the image that is to run."
 	case t.Running.Digest != "" && t.Marks.Of(t.Running) != nil:
 		o.Todo = t.Running.Short() + " is marked as bad, so it is not what a rollback should go back to. Take the mark off to adopt it."
 	case t.Running.Healthy:
@@ -69,8 +69,8 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	if back == nil || maps.Equal(back.To.Images, t.Running.Images) {
 		return o // its images are what they should be: the portal sets nothing else
 	}
-	if back.To.Leaves(t.Running) && o.Todo == "" {
-		o.Todo = "Restoring sets the images back; the other parts of the pod template stay as they are now, and you are asked about them again."
+	if back.To.Leaves(t.Running) {
+		o.Note = "Restoring sets the images back; the other parts of the pod template stay as they are now, and you are asked about them again."
 	}
 	o.Restore = &templates.Act{Text: "Restore " + back.To.Short(), Href: back.href(t.App.Target), Danger: true, At: "outside:"}
 	return o

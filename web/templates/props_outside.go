@@ -15,6 +15,7 @@ type Outside struct {
 	Says    string   // what was changed where it was not the image
 	Differs []string // what is not alike in the pod templates
 	Todo    string   // why it cannot be adopted now
+	Note    string   // what restoring leaves
 	Entry   string   // link to its audit entry
 	Adopt   *Act     // AdoptAct; nil: this reader, or this moment, may not
 	Restore *Act     // nil: nothing to bring back, or not by this reader
