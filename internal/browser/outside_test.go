@@ -111,7 +111,7 @@ func TestTemplateChangeTellsWhatDiffers(t *testing.T) {
 	p.decided("worker")
 	d.do(t, "set", "env", "deployment/worker", "DEBUG=s3cret")
 	p.open("/apps/prod/worker")
-	p.within(30*time.Second, "the change is told", shows("#outside", "container worker, variable DEBUG: value "))
+	p.within(30*time.Second, "the change is told", shows("#outside", "container worker, variable DEBUG: a literal value, was not there"))
 	if got := p.text("#outside"); strings.Contains(got, "s3cret") || !strings.Contains(got, "the image stayed") || strings.Contains(got, "Restore") {
 		t.Errorf("the page says %q", got)
 	}

@@ -30,7 +30,7 @@ func crashes() []scenario {
 		{key: "database", name: "wrong name of the database, set outside the portal", within: crashing, ready: goodThenWrong, keeps: true,
 			status: "Failed", title: "Crash loop",
 			sentence: says(`^Container api of ` + pod + ` ended with exit code 1 and was started again \d times\. It said: server error: ERROR: database "honeydue" does not exist \(SQLSTATE 3D000\)\.$`),
-			shows:    []string{"Not as in the last good deploy:", "container api, variable DATABASE_NAME: value ", "container api, variable WORKLOAD_CRASH_AFTER: value "}},
+			shows:    []string{"Not as in the last good deploy:", "container api, variable DATABASE_NAME: a literal value, was not there", "container api, variable WORKLOAD_CRASH_AFTER: a literal value, was not there"}},
 		{key: "oom", name: "out of memory", keeps: true, within: crashing, next: image("EAT_MIB", "200"),
 			template: func(_ *appsv1.Deployment, p *corev1.PodSpec) {
 				p.Containers[0].Resources.Limits = memory("64Mi")

@@ -98,7 +98,7 @@ func TestKilledBeforeTheAnswer(t *testing.T) {
 			w := newWorld(t, answered())
 			id := w.ana.deploy(crashes)
 			w.until("the patch to be recorded", func() bool { return w.row(id).patched })
-			h := w.gate.hold(isLook, false) // the rollback looks before it is sent
+			h := w.gate.hold(w.isLookOf(id+1), false) // the rollback looks before it is sent
 			w.reached(h)
 			w.kill()
 			if r := w.row(id + 1); r.status != "pending" {

@@ -75,6 +75,14 @@ func isLook(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/deployments/")
 }
 
+// isLookOf matches the look that a recorded deploy has before it is sent. The verdict on the one before it is proven by such a
+// read as well.
+func (w *world) isLookOf(id int64) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		return isLook(r) && w.count(`SELECT count(*) FROM deploys WHERE id = ?`, id) == 1
+	}
+}
+
 func newGate(t testing.TB, ns *kubetest.Namespace) *gate {
 	t.Helper()
 	to, err := url.Parse(ns.PortalConfig.Host)

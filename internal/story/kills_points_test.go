@@ -242,11 +242,14 @@ func untilDecided(v *volley) {
 
 // untilAnswerHeld lets the outcome be written and stops the rollback that answers it, at its look or at its patch.
 func (v *volley) untilAnswerHeld() {
-	match := isLook
+	match, app := isLook, v.steered[0]
 	if v.c.random.IntN(2) == 0 {
 		match = isPatch
 	}
-	answer := v.c.w.gate.hold(func(r *http.Request) bool { return match(r) && strings.HasSuffix(r.URL.Path, "/"+v.steered[0]) }, false)
+	answer := v.c.w.gate.hold(func(r *http.Request) bool { // the verdict before it is proven by a look as well
+		return match(r) && strings.HasSuffix(r.URL.Path, "/"+app) &&
+			v.c.w.count(`SELECT count(*) FROM deploys WHERE app = ? AND id > ? AND actor_id = 'portal:auto'`, app, v.before) > 0
+	}, false)
 	v.holds[0].pass()
 	v.holds = []*hold{answer}
 	untilHeld(v)

@@ -164,7 +164,7 @@ func TestOutsideChange(t *testing.T) {
 		since := time.Now()
 		patch := `{"spec":{"template":{"spec":{"containers":[{"name":"api","image":"` + w.pinned(v2) + `","env":[{"name":"LOG_LEVEL","value":"secret-level"}]}]}}}}`
 		w.kubectl("patch", "deployment/api", "--field-manager=an-editor", "-p", patch)
-		if e := w.changed(7, since); e.Actor.Name != "cluster:an-editor" || e.ToTag != v2 || !strings.Contains(e.Detail, "variable LOG_LEVEL: value ") {
+		if e := w.changed(7, since); e.Actor.Name != "cluster:an-editor" || e.ToTag != v2 || !strings.Contains(e.Detail, "variable LOG_LEVEL: a literal value, was not there") {
 			t.Errorf("the entry: %+v", e)
 		}
 		link := w.ana.get("/apps/prod/api").doc.Find("#outside a.danger").AttrOr("href", "")

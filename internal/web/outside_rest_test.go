@@ -51,7 +51,7 @@ func (p *portal) setMore(letter string) {
 		r := p.cluster.healthy(t, letter, p.cluster.at[t].Generation+1)
 		r.Frame, r.ChangedBy, r.ChangedAt = "another", "kubectl-edit", p.now()
 		p.cluster.at[t] = r
-		p.cluster.different = []string{"container main, variable DEBUG: value 12ab, was not there"}
+		p.cluster.different = []string{"container main, variable DEBUG: a literal value, was not there"}
 	})
 }
 
@@ -69,7 +69,7 @@ func TestRestoreTellsWhatStays(t *testing.T) {
 		}
 	}
 	confirm := dan.get(page.doc.Find("#outside a.danger").AttrOr("href", ""))
-	want := "Only images are set back. The pod template is not as it was when aaaaaaa ran, and stays as it is now: container main, variable DEBUG: value 12ab, was not there."
+	want := "Only images are set back. The pod template is not as it was when aaaaaaa ran, and stays as it is now: container main, variable DEBUG: a literal value, was not there."
 	if got := confirm.text("main"); !strings.Contains(got, want) {
 		t.Errorf("the page that confirms it says %q", got)
 	}
