@@ -13,23 +13,23 @@ import (
 // smoked are rollouts whose pods are all ready, and what people get all the same. The requests go through the real
 // kube-proxy; that an answer names the deployed tag is asked of each.
 func smoked() []scenario {
-	const all = `smoke: [{url: "http://%s:%d/", timeout: 300ms, body: {contains: "{sha}"}%s}]`
+	const all = `smoke: [{url: "http://%s:%d/", timeout: %s, body: {contains: "{sha}"}%s}]`
 	return []scenario{
 		{key: "smoke", name: "smoke probes through every node", within: definite + stable, ready: func(st *stage) { st.service("api", "") },
-			smoke:  func(_ *world, port int) string { return fmt.Sprintf(all, "app.example.org", port, ", per_node: true") },
+			smoke:  func(_ *world, port int) string { return fmt.Sprintf(all, "app.example.org", port, "5s", ", per_node: true") },
 			status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`),
 			shows: []string{"150 of 150 requests answered, p99 ", "node-1 (10.", "node-2 (10."}, no: []string{"not proven"}},
 		{key: "ghost", name: "a ghost among the Service's addresses", named: definite + stable + 15*time.Second, within: definite + stable + 15*time.Second, ready: haunt,
-			smoke:  func(_ *world, port int) string { return fmt.Sprintf(all, "127.0.0.1", port, "") },
+			smoke:  func(_ *world, port int) string { return fmt.Sprintf(all, "127.0.0.1", port, "300ms", "") },
 			status: "Failed", title: "Smoke probes",
 			// A half, by chance: five standard deviations to each side. That it was about every second is said when it is that close.
 			sentence: says(`^(4[5-9]|[5-9]\d|10[0-5]) of 150 requests to http://127\.0\.0\.1:\d+/ failed: (no answer within 0\.3 s|no route to host)`), shows: []string{"Serving now: 2 pods of " + next}},
 		{key: "firewall", name: "the path through one of three addresses is blocked", named: definite + stable + 10*time.Second, within: definite + stable + 10*time.Second, ready: firewall,
 			smoke: func(w *world, _ int) string {
-				return fmt.Sprintf(all, "app.example.org", 80, fmt.Sprintf(", addresses: [%s, %s, %s]", w.path(1), w.path(2), w.path(3)))
+				return fmt.Sprintf(all, "app.example.org", 80, "1s", fmt.Sprintf(", addresses: [%s, %s, %s]", w.path(1), w.path(2), w.path(3)))
 			},
 			status: "Failed", title: "Smoke probes",
-			sentence: says(`^50 of 150 requests to http://app\.example\.org:80/ failed: no answer within 0\.3 s\. All 50 to 10(\.\d+){2}\.242 failed; every other address answered\.$`)},
+			sentence: says(`^50 of 150 requests to http://app\.example\.org:80/ failed: no answer within 1 s\. All 50 to 10(\.\d+){2}\.242 failed; every other address answered\.$`)},
 	}
 }
 
