@@ -16,7 +16,9 @@ func smoked() []scenario {
 	const all = `smoke: [{url: "http://%s:%d/", timeout: %s, body: {contains: "{sha}"}%s}]`
 	return []scenario{
 		{key: "smoke", name: "smoke probes through every node", within: definite + stable, ready: func(st *stage) { st.service("api", "") },
-			smoke:  func(_ *world, port int) string { return fmt.Sprintf(all, "app.example.org", port, "5s", ", per_node: true") },
+			smoke: func(_ *world, port int) string {
+				return fmt.Sprintf(all, "app.example.org", port, "5s", ", per_node: true")
+			},
 			status: "Succeeded", sentence: says(`2 of 2 pods run ` + next + ` and stayed well for 10 s\.`),
 			shows: []string{"150 of 150 requests answered, p99 ", "node-1 (10.", "node-2 (10."}, no: []string{"not proven"}},
 		{key: "ghost", name: "a ghost among the Service's addresses", named: definite + stable + 15*time.Second, within: definite + stable + 15*time.Second, ready: haunt,
