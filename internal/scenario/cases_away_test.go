@@ -124,9 +124,9 @@ func expectsGap(st *stage) {
 // servesNothing waits for the gap, in which the deploy is still under way.
 func servesNothing(st *stage) {
 	st.ns.WaitDeployment(st.t, "api", "without a pod that serves", func(d *appsv1.Deployment) bool { return d.Status.AvailableReplicas == 0 })
-	if word := st.page(st.id).text("#deploy-head .kicker .st"); word != "Rolling out" {
-		st.t.Errorf("in the gap the page says %q", word)
-	}
+	slowly(st.t, 4*time.Second, "the page says so too", func() bool { // the new pod takes 5 s
+		return st.page(st.id).text("#deploy-head .kicker .st") == "Rolling out"
+	})
 }
 
 func switchOff(st *stage) {
