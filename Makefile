@@ -13,9 +13,10 @@ generate: ## Generate the pages' code from their templates
 	go tool templ fmt web/templates
 	go tool templ generate
 
+# Four packages at a time whatever the machine has: these tests wait for disks and timers more than they compute.
 .PHONY: check
 check: lint ## Look for faults fast: linters, and tests that need neither cluster nor browser
-	env -u DEVSTACK go test -race -shuffle=on -short ./...
+	env -u DEVSTACK go test -p 4 -race -shuffle=on -short ./...
 
 .PHONY: lint
 lint: ## Run the linters
