@@ -201,7 +201,7 @@ func TestAutomaticRollbackGoesOn(t *testing.T) {
 		if back.Status != deploys.Running || e.Detail != "Passed the lock of ana on api in prod: “moving the database”." {
 			t.Errorf("%s, entry %+v", back.Status, e)
 		}
-		w.tells(back.ID, e.Detail)
+		w.tells(back.ID, deploys.EventTrouble, e.Detail)
 	})
 }
 

@@ -173,7 +173,7 @@ func TestRollbackPassesLock(t *testing.T) {
 		if d.Status != deploys.Running || e.Detail != "Passed the lock of ana on everything in prod: “moving the database”." || e.Subject != "rollback" {
 			t.Errorf("%s, entry %+v", d.Status, e)
 		}
-		w.tells(d.ID, e.Detail)
+		w.tells(d.ID, deploys.EventTrouble, e.Detail)
 	})
 }
 

@@ -53,7 +53,7 @@ func TestOverride(t *testing.T) {
 		if len(e) != 1 || e[0].Detail != "Overridden checks: platforms: The platforms do not fit. quota: The quota do not fit." || e[0].Reason != req.Reason {
 			t.Errorf("the entry: %+v", e)
 		}
-		w.tells(d.ID, e[0].Detail)
+		w.tells(d.ID, deploys.EventTrouble, e[0].Detail)
 	})
 }
 

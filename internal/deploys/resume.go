@@ -95,13 +95,9 @@ func (r *run) pickUp() error {
 		}
 		return r.watch()
 	}
-	a, o, landed := r.landed(now)
-	if !landed && o == nil {
-		a, o, landed = r.rereadWhileGuarded("The portal stopped while this deploy was being sent, and the cluster never got it. Ask again.")
-	}
-	r.resumed()
-	if !landed {
-		return r.finish(*o)
+	a, err := r.decide(now, "The portal stopped while this deploy was being sent, and the cluster never got it. Ask again.")
+	if err != nil {
+		return err
 	}
 	return r.follow(a)
 }
@@ -232,15 +228,25 @@ func (r *run) unanswered() (Applied, error) {
 	if err != nil {
 		return Applied{}, err
 	}
+	return r.decide(now, "The cluster did not answer the patch of this deploy, and did not have it when it was given up. See what runs, then ask again.")
+}
+
+// decide says what became of a patch whose answer nobody has. One that did not land ends the deploy, and errStopped is
+// returned; giveUp is how, where it could still have landed until then.
+func (r *run) decide(now reading, giveUp string) (Applied, error) {
 	a, o, landed := r.landed(now)
 	if !landed && o == nil {
-		a, o, landed = r.rereadWhileGuarded("The cluster did not answer the patch of this deploy, and did not have it when it was given up. See what runs, then ask again.")
-	}
-	if !landed {
-		if err := r.finish(*o); err != nil {
+		if err := r.line(fmt.Sprintf("the cluster does not have the patch yet: looking for it for %s", short(landing))); err != nil {
 			return Applied{}, err
 		}
-		return Applied{}, errStopped
+		a, o, landed = r.rereadWhileGuarded(giveUp)
 	}
-	return a, nil
+	r.resumed()
+	if landed {
+		return a, nil
+	}
+	if err := r.finish(*o); err != nil {
+		return Applied{}, err
+	}
+	return Applied{}, errStopped
 }

@@ -84,6 +84,9 @@ func crashTable(t *testing.T, req deploys.Request) {
 				}
 				w.start(nil)
 				w.settle(6 * time.Second) // the re-read of a patch that may be on its way
+				if name == "running, never sent" {
+					w.tells(id, deploys.EventStep, "the cluster does not have the patch yet: looking for it for 5 s")
+				}
 				if c.status == deploys.Succeeded {
 					w.complete(api)
 					w.settle(11 * time.Second)

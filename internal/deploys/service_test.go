@@ -137,12 +137,12 @@ func (w *world) entries(f audit.Filter) []audit.Entry {
 	return list
 }
 
-// tells asserts that a deploy's timeline warns with a text.
-func (w *world) tells(id int64, text string) {
+// tells asserts that a deploy's timeline has a text, of that kind.
+func (w *world) tells(id int64, kind deploys.EventKind, text string) {
 	w.Helper()
 	events, err := w.svc.Events(w.Context(), id, 0)
 	must(w, err)
-	if !slices.ContainsFunc(events, func(e deploys.Event) bool { return e.Kind == deploys.EventTrouble && e.Text == text }) {
+	if !slices.ContainsFunc(events, func(e deploys.Event) bool { return e.Kind == kind && e.Text == text }) {
 		w.Errorf("deploy %d does not tell %q: %+v", id, text, events)
 	}
 }
@@ -447,6 +447,7 @@ func TestUnansweredPatch(t *testing.T) {
 			if d = w.get(d.ID); d.Status != deploys.Running {
 				t.Fatalf("%s while the patch may still land", d.Status)
 			}
+			w.tells(d.ID, deploys.EventStep, "the cluster does not have the patch yet: looking for it for 5 s")
 			w.settle(2 * time.Second)
 			if d = w.get(d.ID); d.Status != deploys.Errored {
 				t.Errorf("%s %s", d.Status, d.Sentence)

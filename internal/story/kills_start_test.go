@@ -1,14 +1,16 @@
 package story_test
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
 	"time"
 )
 
-// How long a start may take to have done with an open row depends on what it can know of it (docs/adr/0003-five-seconds-more.md).
+// How long a start may take to decide about an open row depends on what it can know of it (docs/adr/0003-five-seconds-more.md).
 const (
 	known    = iota // one reading of the cluster decides
-	underWay        // the patch may have been sent, has not landed, and would still be accepted: the portal looks for it first
+	underWay        // the patch may have been sent, has not landed, and would still be accepted: the portal watches for it first
 )
 
 // landing is how long the portal looks for it (ARCHITECTURE.md, "When the portal dies").
@@ -43,8 +45,8 @@ func (c *killer) open() map[int64]unfinished {
 	return open
 }
 
-// startAgain starts the portal and waits until each row that was left open is over or watched again. The clock runs from
-// the start of the process.
+// startAgain starts the portal and waits until each row that was left open is over or watched again, and what became of its
+// patch is decided. The clock runs from the start of the process.
 func (c *killer) startAgain(p point) {
 	left, landed, class := c.open(), c.landed(), map[int64]int{}
 	for id, o := range left {
@@ -53,19 +55,29 @@ func (c *killer) startAgain(p point) {
 		}
 	}
 	bounds := [2]time.Duration{known: *takenUpWithin, underWay: *takenUpWithin + landing}
-	began := time.Now()
+	began, unwatched := time.Now(), maps.Clone(left)
 	c.w.start()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for len(left) > 0 {
 		took := time.Since(began)
+		for id, o := range unwatched {
+			switch {
+			case c.has(id, o, watchedAgain):
+				c.watched = max(c.watched, took)
+				delete(unwatched, id)
+			case took > *takenUpWithin:
+				c.orphan(p, "deploy %d (%+v) was neither over nor watched within %s", id, o, *takenUpWithin)
+				return
+			}
+		}
 		for id, o := range left {
 			switch k := class[id]; {
-			case c.takenUp(id, o):
-				c.slowest[k] = max(c.slowest[k], took)
+			case c.has(id, o, decidedAgain):
+				c.decided[k] = max(c.decided[k], took)
 				delete(left, id)
 			case took > bounds[k]:
-				c.wrong(wrongOrphan, "after a kill at %q deploy %d (%+v) was neither over nor watched within %s\n%s\n%s", p.name, id, o, bounds[k], c.w.log(), c.w.story())
+				c.orphan(p, "what became of deploy %d (%+v) was not decided within %s", id, o, bounds[k])
 				return
 			}
 		}
@@ -74,11 +86,21 @@ func (c *killer) startAgain(p point) {
 	c.w.seen()
 }
 
-// takenUp tells whether a row that was left open is over, or has the event which says that it is watched.
-func (c *killer) takenUp(id int64, was unfinished) bool {
+func (c *killer) orphan(p point, format string, args ...any) {
+	c.wrong(wrongOrphan, "after a kill at %q %s\n%s\n%s", p.name, fmt.Sprintf(format, args...), c.w.log(), c.w.story())
+}
+
+// What the portal writes when it has decided about a row that it found, and when it follows one.
+const (
+	decidedAgain = `text = 'the portal was restarted and watches on' OR text LIKE 'patched, generation %'`
+	watchedAgain = decidedAgain + ` OR text LIKE 'the cluster does not have the patch yet: looking for it%'`
+)
+
+// has tells whether a row that was left open is over, or has one of these events since.
+func (c *killer) has(id int64, was unfinished, events string) bool {
 	c.w.t.Helper()
 	return c.w.count(`SELECT count(*) FROM deploys d WHERE id = ? AND (finished_at IS NOT NULL OR EXISTS (SELECT 1 FROM deploy_events
-		WHERE deploy_id = d.id AND seq > ? AND (text = 'the portal was restarted and watches on' OR text LIKE 'patched, generation %')))`, id, was.seq) == 1
+		WHERE deploy_id = d.id AND seq > ? AND (`+events+`)))`, id, was.seq) == 1
 }
 
 // landed gives, of each deploy, which patches the API server accepted.

@@ -82,12 +82,13 @@ type killer struct {
 	random *rand.Rand
 	names  []string // of the apps
 
-	kills   map[string]int // by point
-	missed  int            // kills that came too late for their point, and were made again
-	slowest [2]time.Duration
-	broken  int            // images that crash, pushed so far
-	ends    map[string]int // rows that are over and were reckoned, by how they ended
-	over    map[int64]bool // these rows
+	kills   map[string]int   // by point
+	missed  int              // kills that came too late for their point, and were made again
+	watched time.Duration    // the slowest start, until every open row was over or watched again
+	decided [2]time.Duration // the same, until it was decided what became of its patch
+	broken  int              // images that crash, pushed so far
+	ends    map[string]int   // rows that are over and were reckoned, by how they ended
+	over    map[int64]bool   // these rows
 
 	mu        sync.Mutex
 	acked     map[int64]string // what a browser was led to: the app by id
@@ -132,8 +133,8 @@ func (c *killer) figure() string {
 	}
 	kills, points := list(c.kills)
 	deploys, ends := list(c.ends)
-	return fmt.Sprintf("crash: %d kills (%s) over %d targets, %d deploys (%s), %d orphan intents, %d wrong; from the start of the portal open rows were over or watched within %.1f s, those whose patch could still land within %.1f s",
-		kills, points, victims, deploys, ends, c.of(wrongOrphan), c.all(), c.slowest[known].Seconds(), c.slowest[underWay].Seconds())
+	return fmt.Sprintf("crash: %d kills (%s) over %d targets, %d deploys (%s), %d orphan intents, %d wrong; from the start of the portal every open row was over or watched again within %.1f s; what became of its patch was decided within %.1f s, where it could still land within %.1f s",
+		kills, points, victims, deploys, ends, c.of(wrongOrphan), c.all(), c.watched.Seconds(), c.decided[known].Seconds(), c.decided[underWay].Seconds())
 }
 
 // play kills at every point so often, in a mixed order, until something is wrong.
