@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,7 +135,7 @@ func (a *asker) answer(ctx context.Context, client *http.Client) (status int, fa
 	case err != nil:
 		return res.StatusCode, fmt.Sprintf("HTTP %d, then %s", res.StatusCode, a.plain(err)), false
 	case !slices.Contains(a.Statuses, res.StatusCode) && res.StatusCode/100 == 3:
-		return res.StatusCode, fmt.Sprintf("HTTP %d to %s", res.StatusCode, res.Header.Get("Location")), false
+		return res.StatusCode, fmt.Sprintf("HTTP %d to %s", res.StatusCode, elsewhere(res)), false
 	case !slices.Contains(a.Statuses, res.StatusCode):
 		return res.StatusCode, fmt.Sprintf("HTTP %d", res.StatusCode), false
 	}
@@ -146,6 +147,15 @@ func (a *asker) answer(ctx context.Context, client *http.Client) (status int, fa
 		return res.StatusCode, fmt.Sprintf("the old version %s still answers", a.fromName), true
 	}
 	return res.StatusCode, fmt.Sprintf("HTTP %d, but %s", res.StatusCode, missed), false
+}
+
+// elsewhere says where an answer leads.
+func elsewhere(res *http.Response) string {
+	to, err := url.Parse(res.Header.Get("Location"))
+	if err != nil || *to == (url.URL{}) {
+		return "nowhere"
+	}
+	return shown(to)
 }
 
 // plain says in a few words why no answer came.
@@ -173,6 +183,9 @@ func (a *asker) plain(err error) string {
 	}
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) { // the innermost: the URL stands elsewhere
 		err = inner
+	}
+	if strings.HasPrefix(err.Error(), "failed to parse Location header") { // it quotes the whole address
+		return "a redirect to what is no URL"
 	}
 	return err.Error()
 }

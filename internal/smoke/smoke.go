@@ -77,9 +77,18 @@ func (s *Smoker) probes(app deploys.App) (out []Probe) {
 // Probes implements deploys.Smoker.
 func (s *Smoker) Probes(app deploys.App) (out []deploys.SmokeProbe) {
 	for _, p := range s.probes(app) {
-		out = append(out, deploys.SmokeProbe{URL: p.URL.Redacted(), Requests: p.Requests, Allowed: p.Allowed, Version: p.wantsVersion()})
+		out = append(out, deploys.SmokeProbe{URL: shown(p.URL), Requests: p.Requests, Allowed: p.Allowed, Version: p.wantsVersion()})
 	}
 	return out
+}
+
+// shown is an address as it may stand in sentences and in the audit log: a password and a query may be secrets.
+func shown(u *url.URL) string {
+	bare := *u
+	if bare.RawQuery != "" {
+		bare.RawQuery = "…"
+	}
+	return bare.Redacted()
 }
 
 // Smoke implements deploys.Smoker. One probe follows the other.

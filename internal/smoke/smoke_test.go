@@ -104,6 +104,9 @@ func TestAnswers(t *testing.T) {
 		"redirect, expected":   {redirect("/here"), func(p *Probe) { p.Statuses = []int{302} }, ""},
 		"redirect, followed":   {redirect("/here"), func(p *Probe) { p.FollowRedirects = true }, ""},
 		"redirect, other host": {redirect("http://127.0.0.1:1/here"), func(p *Probe) { p.FollowRedirects = true }, "HTTP 302 to http://127.0.0.1:1/here"},
+		"redirect, secret":     {redirect("//ana:pass@127.0.0.1:1/here?token=abc"), nil, "HTTP 302 to //ana:xxxxx@127.0.0.1:1/here?…"},
+		"redirect, no URL":     {bare302("http://[/?token=abc"), nil, "a redirect to what is no URL"},
+		"redirect, nowhere":    {bare302(""), nil, "HTTP 302 to nowhere"},
 		"redirect, for ever":   {redirect("/"), func(p *Probe) { p.FollowRedirects = true }, "HTTP 302 to /"},
 		"body without end": {func(w http.ResponseWriter, _ *http.Request) {
 			for _, err := w.Write(make([]byte, 1024)); err == nil; _, err = w.Write(make([]byte, 1024)) {
@@ -138,6 +141,14 @@ func write(text string) http.HandlerFunc {
 }
 
 // redirect leads from / to a place, and answers at any other.
+// bare302 leads to an address as it is, which http.Redirect would not.
+func bare302(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Location"] = []string{to}
+		w.WriteHeader(http.StatusFound)
+	}
+}
+
 func redirect(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" || r.URL.Path == "" {
@@ -282,6 +293,10 @@ func TestWhichProbes(t *testing.T) {
 	s := New(map[string][]Probe{"api": {probe(t, "http://a.example.org"), probe(t, "http://b.example.org", func(p *Probe) { p.Envs = []string{"staging"} })}}, nil)
 	if got := s.Probes(api); len(got) != 1 || got[0].URL != "http://a.example.org" {
 		t.Errorf("%+v", got)
+	}
+	s = New(map[string][]Probe{"api": {probe(t, "https://ana:pass@a.example.org/ready?token=abc")}}, nil)
+	if got := s.Probes(api); len(got) != 1 || got[0].URL != "https://ana:xxxxx@a.example.org/ready?…" {
+		t.Errorf("%+v, want neither password nor query", got)
 	}
 	if got := s.Probes(deploys.App{Target: deploys.Target{App: "admin", Env: "prod"}}); got != nil {
 		t.Errorf("%+v", got)
