@@ -9,5 +9,8 @@ const ListChangesQuery = selectChanges + newest
 // MarkBad marks a version as bad past the service.
 var MarkBad = putMark
 
+// MarkOf reads the mark of one version, as Service.Start does.
+var MarkOf = markOf
+
 // Launch starts the run of a deploy again, as a caller does that was held up after the deploy was recorded.
 func Launch(s *Service, app App, d Deploy) { s.launch(app, d, Author{}) }

@@ -54,16 +54,10 @@ func badImages(ctx context.Context, q sqlite.Querier, where string, args ...any)
 	return out, nil
 }
 
-// markOf gives the mark of a version; nil where there is none. One without a digest cannot be marked.
+// markOf gives the mark of a version by the rule of Marks.Of; nil where there is none.
 func markOf(ctx context.Context, q sqlite.Querier, v Version) (*BadImage, error) {
-	if v.Digest == "" {
-		return nil, nil
-	}
-	marks, err := badImages(ctx, q, `digest = ?`, v.Digest)
-	if err != nil || len(marks) == 0 {
-		return nil, err
-	}
-	return &marks[0], nil
+	marks, err := badImages(ctx, q, `digest = ? OR repository = ? AND tag = ? ORDER BY id`, v.Digest, v.Repository, v.Tag)
+	return MarksOf(marks).Of(v), err
 }
 
 // heedMark refuses to bring an image that is marked as bad, unless it is said why.
@@ -75,9 +69,10 @@ func heedMark(ctx context.Context, tx *sqlite.Tx, req Request, to Version) error
 	return errs.New(errs.Invalid, "%s Say why it is to run all the same, or take the mark off first.", mark.Says())
 }
 
-// putMark marks a version as bad inside tx, with its entry. A mark that stands is left as it is.
+// putMark marks a version, whose digest is known, as bad inside tx, with its entry. A mark of the digest that stands is left
+// as it is.
 func putMark(ctx context.Context, tx *sqlite.Tx, t Target, v Version, why string, by auth.Actor) error {
-	if mark, err := markOf(ctx, tx, v); err != nil || mark != nil {
+	if marks, err := badImages(ctx, tx, `digest = ?`, v.Digest); err != nil || len(marks) > 0 {
 		return err
 	}
 	why = foreign.Line(why, longestWhy)

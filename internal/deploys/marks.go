@@ -2,8 +2,8 @@ package deploys
 
 import "context"
 
-// Marks are the images marked as bad, to be asked about one by one: what every door shows beside an image. Where the digest
-// is known that is the rule by which Service.Start asks for a reason.
+// Marks are the images marked as bad, to be asked about one by one: what every door shows beside an image. By the
+// same rule Service.Start asks for a reason.
 type Marks struct {
 	byDigest map[string]BadImage
 	byTag    map[imageTag]BadImage // the newest mark of a tag

@@ -1,6 +1,7 @@
 package deploys_test
 
 import (
+	"reflect"
 	"testing"
 
 	"deployportal/internal/deploys"
@@ -38,6 +39,10 @@ func TestMarksOf(t *testing.T) {
 			}
 			if got != c.want {
 				t.Errorf("%+v: %q, want %q", c.v, got, c.want)
+			}
+			one, err := deploys.MarkOf(w.Context(), w.db, c.v)
+			if must(t, err); !reflect.DeepEqual(one, marks.Of(c.v)) {
+				t.Errorf("%+v: alone %+v, among all %+v", c.v, one, marks.Of(c.v))
 			}
 		}
 		if (deploys.Marks{}).Of(deploys.Version{Digest: a}) != nil {

@@ -11,6 +11,7 @@ import (
 	"deployportal/internal/deploys"
 	"deployportal/internal/deploys/deploystest"
 	"deployportal/internal/errs"
+	"deployportal/internal/sqlite"
 )
 
 const (
@@ -395,6 +396,25 @@ func TestAdopt(t *testing.T) {
 		w.complete(api)
 		if r, _ := w.cluster.Rollout(api); r.Images["api"] != imageF {
 			t.Errorf("it runs %s", r.Images["api"])
+		}
+	})
+}
+
+// TestAdoptBadTag: an image that was set by a tag has the tag's mark, whatever digest its pods report.
+func TestAdoptBadTag(t *testing.T) {
+	in(t, func(w *world) {
+		w.settled()
+		bad := deploys.Version{Digest: deploystest.Digest("bad"), Tag: "fff0000", Repository: deploystest.Repo + "api"}
+		must(t, w.db.Write(w.Context(), func(tx *sqlite.Tx) error { return deploys.MarkBad(w.Context(), tx, api, bad, "leaks", marta) }))
+		w.set(imageF)
+		w.complete(api)
+		w.settled()
+		req := w.adoptOf()
+		req.Reason = ""
+		w.refused(req, errs.Invalid, "fff0000 was marked as bad by marta")
+		req.Reason = "it was only the probe"
+		if d := w.deploy(req); d.Status != deploys.Succeeded {
+			t.Errorf("%s %s", d.Status, d.Sentence)
 		}
 	})
 }

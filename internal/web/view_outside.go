@@ -59,7 +59,7 @@ func outsideView(t targetFacts, c deploys.OutsideChange, back *wayBack, differs 
 	switch {
 	case t.Rollout != nil && !c.Stands(*t.Rollout):
 		o.Todo = "What it brought does not run any more, so there is nothing of it to adopt. Deploy the image that is to run."
-	case t.Running.Digest != "" && t.Marks.Of(t.Running) != nil:
+	case t.Marks.Of(t.Running) != nil:
 		o.Todo = t.Running.Short() + " is marked as bad, so it is not what a rollback should go back to. Take the mark off to adopt it."
 	case t.Running.Healthy:
 		o.Adopt = templates.AdoptAct(env, app, t.Running.Short(), t.Running.ID(), c.ID)
