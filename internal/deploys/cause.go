@@ -28,6 +28,9 @@ type Evidence struct {
 	Text string       `json:"text"`
 }
 
+// Logged tells whether it is a line of a log, and not what a program answered a probe.
+func (e Evidence) Logged() bool { return e.Kind == FromLog && e.At.IsZero() }
+
 // EvidenceKind says where a piece of evidence comes from.
 type EvidenceKind string
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"deployportal/internal/deploys"
+	"deployportal/internal/foreign"
 	"deployportal/web/templates"
 )
 
@@ -144,9 +145,38 @@ func podRow(f deployFacts, p deploys.Pod, isFresh bool) templates.PodRow {
 		row.Tasks = []templates.Task{{Text: "Created", Clock: &templates.Clock{From: p.Created, To: stopped}}}
 	}
 	if isFresh {
-		row.Note = pulledSay(p)
+		row.Logs, row.Note = podLogs(f.Deploy.Causes, p), pulledSay(p)
 	}
 	return row
+}
+
+const (
+	podLogLines = 3   // on each row; at the head of the page a failure shows more
+	podLogLine  = 200 // characters
+)
+
+// podLogs is how the logs end of a pod's containers that are in trouble.
+func podLogs(causes []deploys.Cause, p deploys.Pod) (out []templates.PodLog) {
+	for _, c := range causes {
+		if c.Pod != p.Name {
+			continue
+		}
+		var lines []string
+		for _, e := range c.Evidence {
+			if e.Logged() {
+				lines = append(lines, foreign.Line(e.Text, podLogLine))
+			}
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		l := templates.PodLog{Title: "Last log lines", Lines: lines[max(0, len(lines)-podLogLines):]}
+		if len(p.Containers) > 1 {
+			l.Title += " of " + c.Container
+		}
+		out = append(out, l)
+	}
+	return out
 }
 
 // pulledSay tells how the image came onto the node, where the events told it. What they told last of a container that was

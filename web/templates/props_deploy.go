@@ -114,7 +114,14 @@ type PodRow struct {
 	Node  string
 	Mark  Mark
 	Tasks []Task
+	Logs  []PodLog
 	Note  string // "image pulled in 1.2s"
+}
+
+// PodLog is the end of the log of a container in trouble.
+type PodLog struct {
+	Title string // "Last log lines"
+	Lines []string
 }
 
 // Task is one line of what a pod is at, with a clock where time matters.
