@@ -1,5 +1,6 @@
 #!/bin/sh
-# Looks for what tests do not find: go vet, staticcheck, gofmt and templ fmt, over the whole module and the tests in it.
+# Looks for what tests do not find: go vet, staticcheck, gofmt and templ fmt, over the whole module, devstack's, and the
+# tests in them.
 # staticcheck has a go.mod of its own, build/tools; it is built once into bin/.
 set -eu
 cd "$(dirname "$0")/.."
@@ -32,9 +33,10 @@ if ! go tool templ fmt -fail "$copy" 2>bin/templ-fmt.log; then
 	failed=1
 fi
 
-go vet ./... || failed=1
-
 go -C build/tools build -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
-bin/staticcheck ./... || failed=1
+staticcheck=$PWD/bin/staticcheck
+for module in . devstack devstack/workloads/images; do
+	(cd "$module" && go vet ./... && "$staticcheck" ./...) || failed=1
+done
 
 exit $failed

@@ -71,7 +71,6 @@ type gitea struct {
 	home    giteaHome
 	port    int
 	process *process
-	info    GiteaInfo
 }
 
 // giteaConfig is the whole of app.ini: what Gitea would otherwise do at start, at night or over the network is off.
@@ -149,7 +148,7 @@ func (g *gitea) run(ctx context.Context, l *launcher, logs string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("Gitea does not answer within a minute"))
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no answer of Gitea within a minute"))
 	defer cancel()
 	return pollLast(ctx, 20*time.Millisecond, func() error {
 		select {
@@ -173,7 +172,7 @@ func (g *gitea) healthy(ctx context.Context) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("Gitea answers %s", res.Status)
+		return fmt.Errorf("answer of Gitea: %s", res.Status)
 	}
 	return nil
 }
