@@ -37,6 +37,10 @@ const (
 	wrongReach   = "a way to end that never came up"
 )
 
+// killsPerWorld is how many kills one database, cluster namespace and registry see: with the thousands of deploys that all of
+// them bring, looking at each would become most of the work.
+const killsPerWorld = 100
+
 // manyKills at each point are enough to ask that every way to end came up.
 const manyKills = 20
 
@@ -46,7 +50,7 @@ func TestCrash(t *testing.T) {
 	t.Parallel()
 	c := newCrash(t, binary(t))
 	t.Cleanup(func() { fmt.Println(c.figure()) })
-	c.play(*killsPerPoint)
+	c.play(t, *killsPerPoint)
 	t.Logf("%d kills missed their point and were made again, %d requests came in the moment between a row's end and its target's, %d after the end of what they were to replace",
 		c.missed, c.busy, c.overtaken)
 	c.judge(t)
@@ -69,16 +73,16 @@ func TestCrashFindsTheFault(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			c := newCrash(t, mutant(t, fault))
-			c.play(1)
+			c.play(t, 1)
 			c.mustFind(t, kind)
 		})
 	}
 }
 
-// killer is a world with many targets, and what was found in it.
+// killer is a world with many targets, one after the other, and what was found in all of them.
 type killer struct {
 	tally
-	w      *world
+	binary string
 	random *rand.Rand
 	names  []string // of the apps
 
@@ -86,30 +90,40 @@ type killer struct {
 	missed  int              // kills that came too late for their point, and were made again
 	watched time.Duration    // the slowest start, until every open row was over or watched again
 	decided [2]time.Duration // the same, until it was decided what became of its patch
-	broken  int              // images that crash, pushed so far
 	ends    map[string]int   // rows that are over and were reckoned, by how they ended
-	over    map[int64]bool   // these rows
+
+	// Of the world that is played in now.
+	w      *world
+	broken int            // images that crash, pushed so far
+	over   map[int64]bool // rows that are over and were reckoned
 
 	mu        sync.Mutex
 	acked     map[int64]string // what a browser was led to: the app by id
-	busy      int              // refusals in the moment between a row's end and its target's
-	overtaken int              // refusals since what was to be replaced is over
+	busy      int              // refusals in the moment between a row's end and its target's, in all worlds
+	overtaken int              // refusals since what was to be replaced is over, in all worlds
 }
 
-// newCrash makes a world in which failures are rolled back by the portal itself.
-func newCrash(t testing.TB, binary string) *killer {
-	c := &killer{random: seeded(t), kills: map[string]int{}, ends: map[string]int{}, over: map[int64]bool{}, acked: map[int64]string{}}
-	var apps []string
+// newCrash makes a harness for one binary.
+func newCrash(t *testing.T, binary string) *killer {
+	c := &killer{binary: binary, random: seeded(t), kills: map[string]int{}, ends: map[string]int{}}
 	for i := range victims {
-		name := fmt.Sprintf("app%d", i)
-		c.names = append(c.names, name)
+		c.names = append(c.names, fmt.Sprintf("app%d", i))
+	}
+	return c
+}
+
+// enter makes a new world, in which failures are rolled back by the portal itself.
+func (c *killer) enter(t *testing.T) {
+	var apps []string
+	for _, name := range c.names {
 		apps = append(apps, fmt.Sprintf("{name: %s, image: acme/api}", name))
 	}
 	w := newStage(t, func(w *world) {
-		w.apps, w.binary, w.failure = "["+strings.Join(apps, ", ")+"]", binary, "rollback"
+		w.apps, w.binary, w.failure = "["+strings.Join(apps, ", ")+"]", c.binary, "rollback"
 	})
 	w.gitea.AddRepo("acme", "api", commitOf(v1), commitOf(v2), commitOf(v3))
 	c.w, w.gate.arrives = w, c.arrived
+	c.broken, c.over, c.acked = 0, map[int64]bool{}, map[int64]string{}
 	for _, name := range c.names {
 		w.ns.CreateDeployment(t, name, 1, w.pinned(v1), kubetest.WithoutProbes())
 	}
@@ -119,7 +133,6 @@ func newCrash(t testing.TB, binary string) *killer {
 		w.ns.WaitDeployment(t, name, "available", kubetest.Available)
 	}
 	w.seen()
-	return c
 }
 
 func (c *killer) figure() string {
@@ -138,7 +151,7 @@ func (c *killer) figure() string {
 }
 
 // play kills at every point so often, in a mixed order, until something is wrong.
-func (c *killer) play(kills int) {
+func (c *killer) play(t *testing.T, kills int) {
 	var plan []point
 	for _, p := range points {
 		for range kills {
@@ -146,24 +159,35 @@ func (c *killer) play(kills int) {
 		}
 	}
 	c.random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
+	for part := range slices.Chunk(plan, killsPerWorld) {
+		t.Run("world", func(t *testing.T) { c.playPart(t, part) })
+		if c.all() != 0 || t.Failed() {
+			return
+		}
+	}
+	for _, end := range []string{"succeeded", "failed", "errored", "superseded", "succeeded by portal:auto", "errored by portal:auto"} {
+		if kills >= manyKills && c.ends[end] == 0 {
+			c.wrong(wrongReach, "no deploy %s", end)
+		}
+	}
+}
+
+// playPart plays a part of the plan in a world of its own.
+func (c *killer) playPart(t *testing.T, plan []point) {
+	c.enter(t)
 	for _, p := range plan {
 		for !c.kill(p) && c.all() == 0 {
 			if c.missed++; c.missed > 20+len(plan) {
-				c.w.t.Fatalf("%d kills came too late for their point", c.missed)
+				t.Fatalf("%d kills came too late for their point", c.missed)
 			}
 		}
-		if c.all() != 0 || c.tooLong(c.w.t) {
+		if c.all() != 0 || c.tooLong(t) {
 			return
 		}
 		c.kills[p.name]++
 	}
 	c.settle()
 	c.reckon()
-	for _, end := range []string{"succeeded", "failed", "errored", "superseded", "succeeded by portal:auto", "errored by portal:auto"} {
-		if kills >= manyKills && c.ends[end] == 0 {
-			c.wrong(wrongReach, "no deploy %s", end)
-		}
-	}
 	c.w.whole()
 }
 
