@@ -65,7 +65,7 @@ contention: ## Let fifty people ask for the same at once, 200 times over (about 
 	bin/devstack run -- build/harness.sh contention TestContention -contention.rounds=200 -harness.seed=$(SEED)
 
 .PHONY: crash
-crash: ## Kill the portal 100 times at each step of a deploy's path (about 35 min)
+crash: ## Kill the portal 100 times at each step of a deploy's path (about 26 min)
 	go build -C devstack -o ../bin/devstack .
 	bin/devstack run -- build/harness.sh crash TestCrash -crash.kills=100 -harness.seed=$(SEED) -crash.within=5s
 
