@@ -105,6 +105,7 @@ type killer struct {
 
 // newCrash makes a harness for one binary.
 func newCrash(t *testing.T, binary string) *killer {
+	kubetest.Need(t)
 	c := &killer{binary: binary, random: seeded(t), kills: map[string]int{}, ends: map[string]int{}}
 	for i := range victims {
 		c.names = append(c.names, fmt.Sprintf("app%d", i))

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"deployportal/internal/kube/kubetest"
 )
 
 // edit is one change to a source file.
@@ -36,6 +38,7 @@ func mutant(t testing.TB, edits ...edit) string {
 		}
 		replaced[original] = planted
 	}
+	kubetest.Need(t) // a plant that has rotted is found without a cluster; what it does is not
 	overlay, err := json.Marshal(map[string]any{"Replace": replaced})
 	if err != nil {
 		t.Fatal(err)
