@@ -303,6 +303,7 @@ func (j *judge) wrongArchitecture(p Pod, c Container, lines []string) Cause {
 
 const evidenceLines = 10
 
+// logEvidence is the end of a log. Its lines have no time of their own, by which Evidence.Logged knows them.
 func logEvidence(lines []string) (out []Evidence) {
 	for _, line := range lines[max(0, len(lines)-evidenceLines):] {
 		out = append(out, Evidence{Kind: FromLog, Text: line})

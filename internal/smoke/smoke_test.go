@@ -140,7 +140,6 @@ func write(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }
 }
 
-// redirect leads from / to a place, and answers at any other.
 // bare302 leads to an address as it is, which http.Redirect would not.
 func bare302(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -149,6 +148,7 @@ func bare302(to string) http.HandlerFunc {
 	}
 }
 
+// redirect leads from / to a place, and answers at any other.
 func redirect(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" || r.URL.Path == "" {
